@@ -1,0 +1,197 @@
+"""Masks that paint each class in its colour, with a colour table given or found."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from maskwright.console import track
+from maskwright.data.dataset import Dataset
+from maskwright.data.formats.listing import Listing, Options, Pair, find_pairs, listing
+from maskwright.imageio import (
+    colourise,
+    pack_colour,
+    pack_colours,
+    read_bytes,
+    read_colours,
+    read_yaml,
+    write_bytes,
+    write_image,
+    write_text,
+)
+from maskwright.types import IGNORE_COLOUR, Classes, Colour, InputError, Mask, parse_colour
+
+RARE = 0.001
+MOST_COLOURS = 254
+
+
+def read(source: Path, options: Options) -> Listing:
+    """Read `images/` + `masks/` by a table: from `--table`, from `colours.csv` in the source, or found by scanning.
+
+    A table that was found is returned in `found` for a person to confirm; there, rare colours that lie between
+    two frequent ones look like smoothed edges and become ignore.
+    """
+    pairs, alone = find_pairs(source, options)
+    path = options.table or (source / "colours.csv" if (source / "colours.csv").is_file() else None)
+    if path is not None:
+        table, found = read_table(path), ""
+        unknown = options.unknown or "error"
+    else:
+        table, found = scan(pairs, options)
+        unknown = options.unknown or "ignore"
+    classes = Classes.from_names(table, colours=table)
+    return listing(classes, pairs, ColourReader(table, classes, options.ignore_colours, unknown), alone, found=found)
+
+
+def read_table(path: Path) -> dict[str, Colour]:
+    """Class name -> colour, from YAML (`road: [128, 64, 128]`) or lines of `name,r,g,b` or `r g b name`."""
+    if path.suffix in (".yaml", ".yml"):
+        data = read_yaml(path)
+        if not isinstance(data, dict) or not data:
+            raise InputError(f"{path} must map class names to colours, for example 'road: [128, 64, 128]'.")
+        rows = [(str(name), colour) for name, colour in data.items()]
+        table = {name: parse_colour(c if isinstance(c, str) else " ".join(map(str, c))) for name, c in rows}
+    else:
+        lines = read_bytes(path).decode("utf-8-sig", errors="replace").splitlines()
+        table = dict(_table_line(line, path) for line in lines if _holds_colour(line))
+    if not table:
+        raise InputError(f"{path} holds no colours; write one class a line as name,r,g,b.")
+    if twice := [colour for colour, count in Counter(table.values()).items() if count > 1]:
+        names = [name for name, colour in table.items() if colour == twice[0]]
+        raise InputError(f"{path}: '{names[0]}' and '{names[1]}' share the colour {twice[0]}; give each its own.")
+    return table
+
+
+def _holds_colour(line: str) -> bool:
+    return bool(line.strip()) and not line.lstrip().startswith("#") and any(part.isdigit() for part in _cells(line))
+
+
+def _cells(line: str) -> list[str]:
+    return [cell for cell in line.replace(",", " ").replace(";", " ").split() if cell]
+
+
+def _table_line(line: str, path: Path) -> tuple[str, Colour]:
+    cells = _cells(line)
+    first, last = cells[:3], cells[-3:]
+    if len(cells) >= 4 and all(cell.isdigit() for cell in first):
+        return " ".join(cells[3:]), parse_colour(",".join(first))
+    if len(cells) >= 4 and all(cell.isdigit() for cell in last):
+        return " ".join(cells[:-3]), parse_colour(",".join(last))
+    raise InputError(f"{path}: line '{line.strip()}' is not a colour; write name,r,g,b.")
+
+
+def scan(pairs: list[Pair], options: Options) -> tuple[dict[str, Colour], str]:
+    """Find the colours of all masks; returns the table and a text for a person to confirm."""
+    pixels: Counter[int] = Counter()
+    images: Counter[int] = Counter()
+    for pair in track(pairs, "scanning colours"):
+        try:
+            codes, counts = np.unique(pack_colours(read_colours(pair.mask)), return_counts=True)
+        except InputError:
+            continue  # the importer meets this file again and lists it
+        pixels.update(dict(zip(codes.tolist(), counts.tolist(), strict=True)))
+        images.update(codes.tolist())
+        if len(pixels) > 100_000:
+            break
+    for colour in options.ignore_colours:
+        pixels.pop(pack_colour(colour), None)
+    smooth = antialiased(pixels)
+    kept = [code for code, _ in pixels.most_common() if code not in smooth]
+    if len(kept) > MOST_COLOURS:
+        raise InputError(
+            f"{pairs[0].mask.parent}: {len(pixels):,} colours in the masks are too many for classes; "
+            "were they saved as JPEG or smoothed? Give the true ones with --table, and --unknown nearest."
+        )
+    table = {f"colour-{code:06x}": _unpack(code) for code in kept}
+    return table, describe_table(pixels, images, smooth)
+
+
+def antialiased(pixels: Counter[int]) -> set[int]:
+    """Rare colours that lie on the line between two frequent ones, as smoothed edges leave them."""
+    total = max(1, pixels.total())
+    frequent = np.array([_unpack(code) for code, n in pixels.items() if n >= RARE * total], float).reshape(-1, 3)
+    rare = [code for code, n in pixels.items() if n < RARE * total]
+    if len(frequent) < 2 or not rare:
+        return set()
+    first, second = np.triu_indices(len(frequent), 1)
+    start, along = frequent[first], frequent[second] - frequent[first]
+    length = (along**2).sum(1)
+    found: set[int] = set()
+    for code in rare:
+        offset = np.array(_unpack(code), float) - start
+        place = np.clip((offset * along).sum(1) / length, 0, 1)
+        distance = np.sqrt(((offset - place[:, None] * along) ** 2).sum(1))
+        if ((distance < 6) & (place > 0.01) & (place < 0.99)).any():
+            found.add(code)
+    return found
+
+
+def describe_table(pixels: Counter[int], images: Counter[int], smooth: set[int], shown: int = 40) -> str:
+    """The colours found, as lines of text: most frequent first."""
+    total = max(1, pixels.total())
+    lines = [f"{'colour':>15}  {'hex':7}  {'pixels':>14}  {'share':>9}  {'images':>7}"]
+    for code, count in pixels.most_common(shown):
+        r, g, b = _unpack(code)
+        verdict = "  smoothed edge? becomes ignore" if code in smooth else ("  rare" if count < RARE * total else "")
+        lines.append(
+            f"{f'{r},{g},{b}':>15}  #{code:06x}  {count:>14,}  {count / total:>9.4%}  {images[code]:>7,}{verdict}"
+        )
+    if len(pixels) > shown:
+        rest = [code for code, _ in pixels.most_common()[shown:]]
+        lines.append(f"... and {len(rest)} more colours, {sum(code in smooth for code in rest)} of them smoothed edges?")
+    return "\n".join(lines)
+
+
+class ColourReader:
+    """Reads one colour mask into class ids by a table."""
+
+    def __init__(
+        self, table: dict[str, Colour], classes: Classes, ignore_colours: tuple[Colour, ...], unknown: str
+    ) -> None:
+        if unknown not in ("error", "ignore", "nearest"):
+            raise InputError(f"--unknown {unknown} is none of: error, ignore, nearest.")
+        self.classes, self.unknown = classes, unknown
+        ids = {pack_colour(colour): classes.id_of(name) for name, colour in table.items()}
+        ids |= {pack_colour(colour): classes.ignore for colour in ignore_colours}
+        ids.setdefault(pack_colour(IGNORE_COLOUR), classes.ignore)
+        self.ids = ids
+        self.colours = np.array(list(table.values()), float)
+
+    def __call__(self, path: Path) -> Mask:
+        codes, inverse = np.unique(pack_colours(read_colours(path)), return_inverse=True)
+        ids = np.array([self._id_of(int(code), path) for code in codes], self.classes.dtype)
+        return ids[inverse]
+
+    def _id_of(self, code: int, path: Path) -> int:
+        if code in self.ids:
+            return self.ids[code]
+        if self.unknown == "ignore":
+            return self.classes.ignore
+        colour = _unpack(code)
+        if self.unknown == "nearest":
+            return int(((self.colours - colour) ** 2).sum(1).argmin())
+        raise InputError(
+            f"{path} holds the colour {colour[0]},{colour[1]},{colour[2]}, which is not in the colour table; "
+            "add it to the table, or choose --unknown ignore or nearest."
+        )
+
+
+def write(dataset: Dataset, target: Path) -> None:
+    """Write `images/`, `masks/` in class colours (ignore is white) and `colours.csv`."""
+    if IGNORE_COLOUR in [item.colour for item in dataset.classes.items]:
+        raise InputError(f"{dataset.path}: a class is white, which means ignore here; change its colour.")
+    for sample in dataset.labelled():
+        for folder in ("images", "masks"):
+            (target / folder / sample.split).mkdir(parents=True, exist_ok=True)
+        source = dataset.path / sample.image
+        write_bytes(target / "images" / sample.split / source.name, read_bytes(source))
+        painted = colourise(dataset.mask(sample), dataset.classes)
+        write_image(target / "masks" / sample.split / f"{source.stem}.png", painted)
+    rows = [",".join([item.name, *map(str, item.colour)]) for item in dataset.classes.items]
+    write_text(target / "colours.csv", "\n".join(["name,r,g,b", *rows]) + "\n")
+
+
+def _unpack(code: int) -> Colour:
+    return (code >> 16, (code >> 8) & 255, code & 255)

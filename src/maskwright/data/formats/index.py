@@ -1,0 +1,99 @@
+"""Masks whose pixel values are class ids (255 is ignore)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from maskwright.console import track
+from maskwright.data.dataset import Dataset
+from maskwright.data.formats.listing import Listing, Options, Pair, find_pairs, listing
+from maskwright.imageio import read_bytes, read_plane, read_yaml, write_bytes, write_mask, write_yaml
+from maskwright.types import IGNORE, Classes, InputError, Mask
+
+
+def read(source: Path, options: Options) -> Listing:
+    """Read `images/` + `masks/`.
+
+    Class names come from the options, else from a `dataset.yaml` or `classes.yaml` in the source, else the ids
+    are found by scanning and named after themselves.
+    """
+    pairs, alone = find_pairs(source, options)
+    table = known_classes(source, options)
+    if table is not None:
+        ids = {item.id: item.id for item in table.items}
+        return listing(table, pairs, reader(ids, table, options), alone)
+    ids, classes = scan(pairs, options)
+    names = ", ".join(f"{stored} -> {classes.names[new]}" for stored, new in ids.items())
+    return listing(
+        classes, pairs, reader(ids, classes, options), alone, notes=[f"ids found in the masks: {names}; name them with --classes"]
+    )
+
+
+def known_classes(source: Path, options: Options) -> Classes | None:
+    """The class table that options or a file in the source give, if any."""
+    if options.names:
+        return Classes.from_names(options.names)
+    for name in ("dataset.yaml", "classes.yaml"):
+        if (source / name).is_file():
+            data = read_yaml(source / name)
+            if isinstance(data, dict) and "classes" in data:
+                return Classes.from_dict(data)
+    return None
+
+
+def scan(pairs: list[Pair], options: Options) -> tuple[dict[int, int], Classes]:
+    """Stored id -> class id, and a table named after the stored ids."""
+    present: set[int] = set()
+    for pair in track(pairs, "scanning ids"):
+        try:
+            present |= set(np.unique(read_plane(pair.mask)).tolist())
+        except InputError:
+            continue  # the importer meets this file again and lists it
+    stored = sorted(present - {IGNORE} - set(options.ignore_ids))
+    if not stored:
+        raise InputError(f"{pairs[0].mask.parent} holds no class id at all; are the masks of another kind?")
+    classes = Classes.from_names([f"class-{value}" for value in stored])
+    return {value: new for new, value in enumerate(stored)}, classes
+
+
+class reader:
+    """Reads a stored mask and renames its ids; ids outside the table stay and are found by the contract."""
+
+    def __init__(self, ids: dict[int, int], classes: Classes, options: Options) -> None:
+        self.classes = classes
+        self.table = np.arange(65536, dtype=np.uint16)
+        # An id that is not in the table must stay outside of it.
+        self.table[: len(classes)] = len(classes)
+        for stored, new in ids.items():
+            self.table[stored] = new
+        for stored in (classes.ignore, *options.ignore_ids):
+            self.table[stored] = classes.ignore
+
+    def __call__(self, path: Path) -> Mask:
+        plane = read_plane(path)
+        renamed = self.table[plane]
+        alien = (renamed >= len(self.classes)) & (renamed != self.classes.ignore)
+        # Where an id is alien, its stored value is what the person knows it by.
+        result = np.where(alien, plane, renamed)
+        if alien.any():
+            first = int(plane[alien][0])
+            raise InputError(
+                f"{path} holds id {first}, outside the class table 0..{len(self.classes) - 1} "
+                f"(ignore {self.classes.ignore}); name all classes with --classes, "
+                f"or leave the id out with --ignore {first}."
+            )
+        return result.astype(self.classes.dtype)
+
+
+def write(dataset: Dataset, target: Path) -> None:
+    """Write `images/`, `masks/` (split folders inside) and `classes.yaml`."""
+    for sample in dataset.labelled():
+        side = Path(sample.split)
+        for folder in ("images", "masks"):
+            (target / folder / side).mkdir(parents=True, exist_ok=True)
+        source = dataset.path / sample.image
+        write_bytes(target / "images" / side / source.name, read_bytes(source))
+        write_mask(target / "masks" / side / f"{source.stem}.png", dataset.mask(sample), dataset.classes)
+    write_yaml(target / "classes.yaml", dataset.classes.to_dict())

@@ -1,0 +1,1 @@
+"""From a run folder to masks. Needs no training code."""

@@ -1,0 +1,92 @@
+"""A loaded run: RGB image in, class probabilities or ids at the original size out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+
+from maskwright.geometry import Letterbox
+from maskwright.infer.device import arithmetic, choose_device, choose_precision
+from maskwright.losses import as_multiclass, outputs_for
+from maskwright.models import Network, build
+from maskwright.run import Run
+from maskwright.types import Classes, Image, InputError, Mask
+
+
+class Predictor:
+    """A network with its class table and working size, ready to predict.
+
+    >>> predictor = Predictor.load("runs/road")          # doctest: +SKIP
+    >>> mask_HW = predictor.ids(image_HW3)               # doctest: +SKIP
+    """
+
+    def __init__(self, network: Network, run: Run, device: torch.device, precision: str) -> None:
+        assert run.recipe.data.size is not None, "a run's recipe is resolved"
+        self.network = network.to(device).to(memory_format=torch.channels_last).eval()
+        self.classes: Classes = run.classes
+        self.size_hw, self.fit = run.recipe.data.size, run.recipe.data.fit
+        self.one_against_rest = run.recipe.loss.name == "bce"
+        self.device, self.precision = device, precision
+
+    @classmethod
+    def load(
+        cls, run: str | Path | Run, *, weights: str = "best", device: str = "auto", precision: str = "auto"
+    ) -> Predictor:
+        """Load a run's 'best' or 'last' weights; raises InputError if the folder or the weights are unusable."""
+        run = run if isinstance(run, Run) else Run.open(run)
+        network = build(run.recipe.model, outputs_for(run.recipe.loss, run.classes))
+        path = run.weights(weights)
+        try:
+            network.load_state_dict(load_file(path))
+        except Exception as error:  # safetensors raises its own type, load_state_dict RuntimeError
+            raise InputError(f"{path} does not fit the run's recipe ({error}); copy the run folder whole.") from error
+        where, _ = choose_device(device)
+        return cls(network, run, where, choose_precision(precision, where)[0])
+
+    def ids(self, image_HW3: Image) -> Mask:
+        """Class ids (H, W) of one image of any size, at its own size."""
+        return self.ids_of([image_HW3])[0]
+
+    def ids_of(self, images: Sequence[Image]) -> list[Mask]:
+        """Class ids of several images, in one batch."""
+        masks: list[Mask] = []
+        for scores_KHW, box in zip(*self._scores(images), strict=True):
+            # The running maximum is far faster than argmax over the first axis, and takes the lowest id on a tie.
+            masks.append(_first_maximum(box.back_scores(scores_KHW), self.classes))
+        return masks
+
+    def probabilities(self, image_HW3: Image) -> NDArray[np.float32]:
+        """Class probabilities (K, H, W) float32 of one image of any size, at its own size.
+
+        They sum to 1 over classes, except for a run trained with BCE on several classes: there each class
+        is scored against the rest.
+        """
+        scores, boxes = self._scores([image_HW3])
+        return boxes[0].back_scores(scores[0])
+
+    def _scores(self, images: Sequence[Image]) -> tuple[list[NDArray[np.float32]], list[Letterbox]]:
+        boxes = [Letterbox.fit((image.shape[0], image.shape[1]), self.size_hw, self.fit) for image in images]
+        canvas = np.stack([box.forward_image(image) for box, image in zip(boxes, images, strict=True)])
+        batch = torch.from_numpy(canvas).to(self.device).permute(0, 3, 1, 2)
+        with torch.inference_mode(), arithmetic(self.device, self.precision):
+            logits = self.network(batch)
+        if self.one_against_rest and logits.shape[1] > 1:
+            scores = logits.sigmoid()
+        else:
+            scores = as_multiclass(logits).softmax(dim=1)
+        return list(scores.float().cpu().numpy()), boxes
+
+
+def _first_maximum(scores_KHW: NDArray[np.float32], classes: Classes) -> Mask:
+    best = scores_KHW[0].copy()
+    ids = np.zeros(best.shape, classes.dtype)
+    for index in range(1, len(scores_KHW)):
+        higher = scores_KHW[index] > best
+        ids[higher] = index
+        np.maximum(best, scores_KHW[index], out=best)
+    return ids

@@ -1,0 +1,153 @@
+"""The run folder: everything about one training, and its only reader and writer.
+
+    RUN/run.yaml          format, status, command, environment, data fingerprint, derived defaults and why
+    RUN/recipe.yaml       the resolved recipe          RUN/classes.yaml   the class table
+    RUN/weights/          best.safetensors, last.safetensors
+    RUN/checkpoint.ckpt   what --resume needs          RUN/metrics.csv    one row an epoch
+    RUN/samples/          predictions during training  RUN/tensorboard/
+    RUN/evaluation/NAME/  scores.json, images.csv, gallery/
+    RUN/report.html
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import platform
+import sys
+from dataclasses import dataclass
+from datetime import datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from maskwright.config import Recipe, write_schema
+from maskwright.imageio import explained, read_bytes, read_json, read_yaml, write_json, write_text, write_yaml
+from maskwright.types import Classes, InputError
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A run folder, opened. `Run.open` reads one, `Run.create` starts one."""
+
+    path: Path
+    recipe: Recipe
+    classes: Classes
+
+    @classmethod
+    def create(cls, path: Path, recipe: Recipe, classes: Classes, about: dict[str, Any]) -> Run:
+        """Start a run folder; raises InputError if one with content is there already."""
+        with explained(path):
+            if path.exists() and (not path.is_dir() or any(path.iterdir())):
+                raise InputError(f"{path} exists already; choose another --out, or continue it with --resume {path}.")
+            for folder in ("weights", "samples", "evaluation"):
+                (path / folder).mkdir(parents=True, exist_ok=True)
+        write_schema(path / "recipe.schema.json")
+        header = "# yaml-language-server: $schema=recipe.schema.json\n"
+        write_text(path / "recipe.yaml", header + recipe.to_yaml())
+        write_yaml(path / "classes.yaml", classes.to_dict())
+        run = cls(path=path, recipe=recipe, classes=classes)
+        run.write_about({"format": FORMAT, "status": "started", "started": now(), **about})
+        return run
+
+    @classmethod
+    def open(cls, path: str | Path) -> Run:
+        """Open a run folder; raises InputError if it is none or was written by a newer version."""
+        path = Path(path)
+        if not (path / "run.yaml").is_file():
+            raise InputError(f"{path} is not a run folder (it has no run.yaml); 'maskwright train' makes one.")
+        about = read_yaml(path / "run.yaml")
+        if not isinstance(about, dict) or about.get("format") != FORMAT:
+            raise InputError(f"{path}/run.yaml has a format this version does not know; use a newer maskwright.")
+        recipe = Recipe.from_dict(read_yaml(path / "recipe.yaml"), source=str(path / "recipe.yaml"))
+        return cls(path=path, recipe=recipe, classes=Classes.from_dict(read_yaml(path / "classes.yaml")))
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What `run.yaml` holds now."""
+        return dict(read_yaml(self.path / "run.yaml"))
+
+    def write_about(self, values: dict[str, Any]) -> None:
+        """Add or replace keys of `run.yaml`."""
+        path = self.path / "run.yaml"
+        old = read_yaml(path) if path.is_file() else {}
+        write_yaml(path, {**old, **values})
+
+    def weights(self, which: str = "best") -> Path:
+        """Path of the best or last weights; raises InputError if the training did not get that far."""
+        path = self.path / "weights" / f"{which}.safetensors"
+        if not path.is_file():
+            raise InputError(f"{path} is missing: the training stopped before its first validation; train again.")
+        return path
+
+    @property
+    def checkpoint(self) -> Path:
+        """What a resumed training continues from."""
+        return self.path / "checkpoint.ckpt"
+
+    def write_metrics(self, rows: list[dict[str, Any]]) -> None:
+        """Replace `metrics.csv`: one row an epoch, columns in order of first appearance."""
+        write_csv(self.path / "metrics.csv", rows)
+
+    def metrics(self) -> list[dict[str, float]]:
+        """Rows of `metrics.csv` as numbers; empty cells are left out."""
+        path = self.path / "metrics.csv"
+        if not path.is_file():
+            return []
+        return [{key: float(value) for key, value in row.items() if value != ""} for row in read_csv(path)]
+
+    def evaluation_folder(self, name: str) -> Path:
+        """Where the evaluation called `name` (usually the split) lives."""
+        return self.path / "evaluation" / name
+
+    def evaluations(self) -> dict[str, dict[str, Any]]:
+        """Name -> scores of every finished evaluation, the most recent last."""
+        found = sorted(self.path.glob("evaluation/*/scores.json"), key=lambda path: (path.stat().st_mtime_ns, path))
+        return {path.parent.name: read_json(path) for path in found}
+
+    def write_scores(self, name: str, scores: dict[str, Any], images: list[dict[str, Any]]) -> None:
+        """Write an evaluation's tables; `scores.json` comes last and so marks it complete."""
+        folder = self.evaluation_folder(name)
+        with explained(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        write_csv(folder / "images.csv", images)
+        write_json(folder / "scores.json", scores)
+
+
+def environment() -> dict[str, str]:
+    """Versions that a result may depend on; asks package metadata, imports nothing."""
+    packages = ("maskwright", "torch", "lightning", "numpy", "opencv-python-headless", "pillow")
+    versions = {"python": sys.version.split()[0], "platform": platform.platform()}
+    for name in packages:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            versions[name] = "not installed"
+    return versions
+
+
+def now() -> str:
+    """Local time with offset, to the second, ISO 8601."""
+    return datetime.now().astimezone().isoformat(timespec="seconds")
+
+
+def write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Write rows as CSV, atomically; columns in order of first appearance."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, buffer.getvalue())
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    """Read CSV with a header; a file that is no text is an InputError."""
+    try:
+        return list(csv.DictReader(io.StringIO(read_bytes(path).decode("utf-8-sig"))))
+    except (UnicodeDecodeError, csv.Error) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path} is not a readable CSV file ({error}).") from error

@@ -1,0 +1,1 @@
+"""Training. The reader begins with fit.py."""

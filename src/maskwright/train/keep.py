@@ -1,0 +1,167 @@
+"""Callbacks around the loop: keep weights and numbers, stop in time, show progress."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from types import FrameType
+from typing import Any
+
+import lightning as L
+import numpy as np
+from lightning.pytorch.callbacks import Callback
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from maskwright.console import progress_bar, say
+from maskwright.imageio import colourise, write_bytes, write_image, write_through
+from maskwright.run import Run
+from maskwright.train.task import SegmentationTask
+from maskwright.types import Classes, Image
+
+PICTURES = 10
+
+
+class Keeper(Callback):
+    """After every epoch: metrics, last weights, best weights, a checkpoint; now and then a picture."""
+
+    def __init__(self, run: Run) -> None:
+        self.run, self.rows = run, run.metrics()
+        self.best, self.best_epoch, self.pictures = -1.0, -1, 0
+        self.validated = False
+
+    def on_validation_epoch_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
+        assert isinstance(task, SegmentationTask)
+        self.validated = True
+        if task.progress() * PICTURES >= self.pictures:
+            self.pictures = int(task.progress() * PICTURES) + 1
+            write_image(
+                self.run.path / "samples" / f"epoch-{task.current_epoch:04d}.jpg",
+                draw_examples(task.val_examples, task.classes),
+            )
+
+    def on_train_epoch_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
+        assert isinstance(task, SegmentationTask)
+        row = {
+            "epoch": task.current_epoch,
+            "images_seen": task.images_seen,
+            "seconds": round(task.clock.seconds(), 1),
+            "lr": task.trainer.optimizers[0].param_groups[0]["lr"],
+            "train_loss": float(np.mean(task.epoch_losses)) if task.epoch_losses else "",
+        }
+        if self.validated:
+            row |= {"val_loss": float(np.mean(task.val_losses)), "val_score": task.val_score()}
+            row |= {f"val_iou/{name}": "" if np.isnan(v) else v for name, v in task.val_iou().items()}
+        self.rows = [old for old in self.rows if old["epoch"] < task.current_epoch] + [row]
+        self.run.write_metrics(self.rows)
+        for name, value in row.items():
+            if isinstance(value, float):
+                task.log(name, value, logger=True)
+        # The checkpoint comes last: what it says has been kept is on disk already.
+        write_weights(self.run, "last", task.average)
+        if self.validated and task.val_score() > self.best:
+            self.best, self.best_epoch = task.val_score(), task.current_epoch
+            write_weights(self.run, "best", task.average)
+        self.validated = False
+        write_through(self.run.checkpoint, lambda path: trainer.save_checkpoint(path))
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self.best, "best_epoch": self.best_epoch, "pictures": self.pictures}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        vars(self).update(state_dict)
+
+
+class Stopper(Callback):
+    """Stops cleanly: when the budget is used up, when patience is, or on Ctrl-C after the batch under way."""
+
+    def __init__(self) -> None:
+        self.reason = "finished"
+        self.interrupted = threading.Event()
+        self._validation_began = 0.0
+        self._old_handler: Any = None
+
+    def on_fit_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
+        if threading.current_thread() is threading.main_thread():
+            self._old_handler = signal.signal(signal.SIGINT, self._interrupt)
+
+    def teardown(self, trainer: L.Trainer, task: L.LightningModule, stage: str) -> None:
+        if self._old_handler is not None:
+            signal.signal(signal.SIGINT, self._old_handler)
+            self._old_handler = None
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        if self.interrupted.is_set():
+            raise KeyboardInterrupt
+        self.interrupted.set()
+        say("\nStopping after this batch; the run stays usable. Press Ctrl-C again to stop at once.")
+
+    def on_train_batch_end(self, trainer: L.Trainer, task: L.LightningModule, *_: Any) -> None:
+        assert isinstance(task, SegmentationTask)
+        if self.interrupted.is_set():
+            self.reason = "interrupted"
+            trainer.limit_val_batches = 0
+            trainer.should_stop = True
+        elif task.clock.budget_seconds is not None and task.clock.share() >= 1:
+            self.reason = "budget used up"
+            trainer.check_val_every_n_epoch = 1
+            trainer.should_stop = True
+
+    def on_validation_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
+        self._validation_began = time.monotonic()
+
+    def on_validation_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
+        assert isinstance(task, SegmentationTask)
+        # Room for one more validation and the last checkpoint.
+        task.clock.reserve_seconds = 1.2 * (time.monotonic() - self._validation_began) + 2
+        patience = task.recipe.train.patience
+        if patience is not None and task.plateau.since_best >= patience:
+            self.reason = f"no gain in {patience} validations"
+            trainer.should_stop = True
+
+
+class Progress(Callback):
+    """A bar with ETA, loss of the batch and of the epoch; a line with scores after each validation."""
+
+    def __init__(self) -> None:
+        self.bar = progress_bar()
+        self.task_id = self.bar.add_task("training", total=1000)
+
+    def on_fit_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
+        self.bar.start()
+
+    def on_train_batch_end(self, trainer: L.Trainer, task: L.LightningModule, *_: Any) -> None:
+        assert isinstance(task, SegmentationTask)
+        epoch_loss = float(np.mean(task.epoch_losses))
+        text = f"epoch {task.current_epoch + 1}  batch loss {task.batch_loss:.3f}  epoch loss {epoch_loss:.3f}"
+        self.bar.update(self.task_id, description=text, completed=1000 * task.progress())
+
+    def on_validation_epoch_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
+        assert isinstance(task, SegmentationTask)
+        classes = "  ".join(f"{name} {value:.3f}" for name, value in task.val_iou().items() if not np.isnan(value))
+        epoch_loss = float(np.mean(task.epoch_losses)) if task.epoch_losses else float("nan")
+        line = f"epoch {task.current_epoch + 1:3d}  {task.clock.seconds():6.0f} s  loss {epoch_loss:.3f}"
+        self.bar.console.print(
+            f"{line}  val loss {np.mean(task.val_losses):.3f}  val mean IoU {task.val_score():.4f}  |  {classes}",
+            markup=False,
+        )
+
+    def teardown(self, trainer: L.Trainer, task: L.LightningModule, stage: str) -> None:
+        self.bar.stop()
+
+
+def write_weights(run: Run, which: str, network: nn.Module) -> None:
+    """Weights as safetensors, atomically."""
+    state = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+    write_bytes(run.path / "weights" / f"{which}.safetensors", save(state))
+
+
+def draw_examples(examples: list[tuple[Tensor, Tensor, Tensor]], classes: Classes) -> Image:
+    """Rows of photo, label and prediction, separated by white lines."""
+    rows = []
+    for image, truth, guess in examples:
+        photo = image.permute(1, 2, 0).numpy()
+        masks = [colourise(plane.numpy().astype(classes.dtype), classes) for plane in (truth, guess)]
+        rows.append(np.hstack([np.pad(part, ((0, 4), (0, 4), (0, 0)), constant_values=255) for part in (photo, *masks)]))
+    return np.vstack(rows).astype(np.uint8, copy=False)
