@@ -1,0 +1,90 @@
+"""Maskwright: from a folder of photos to a semantic-segmentation model that you can trust.
+
+The public names below are imported on first use, so that `import maskwright` stays quick: neither torch nor
+OpenCV is loaded before it is needed.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from maskwright.config import Recipe, shipped_recipes, write_schema
+    from maskwright.data.dataset import Dataset
+    from maskwright.data.doors import Imported, Shares, convert_dataset, import_dataset, init_dataset
+    from maskwright.data.formats import FORMATS
+    from maskwright.data.formats.listing import Options
+    from maskwright.data.synth import synth_raindrops
+    from maskwright.infer.predict import predict
+    from maskwright.infer.predictor import Predictor
+    from maskwright.reporting.page import report
+    from maskwright.run import Run
+    from maskwright.scoring.score import evaluate
+    from maskwright.story import demo
+    from maskwright.training.fit import resume, train
+    from maskwright.types import IGNORE, Classes, InputError
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Classes": "types",
+    "IGNORE": "types",
+    "InputError": "types",
+    "Dataset": "data.dataset",
+    "Recipe": "config",
+    "Run": "run",
+    "Predictor": "infer.predictor",
+    "FORMATS": "data.formats",
+    "Imported": "data.doors",
+    "Options": "data.formats.listing",
+    "Shares": "data.doors",
+    "convert_dataset": "data.doors",
+    "demo": "story",
+    "evaluate": "scoring.score",
+    "import_dataset": "data.doors",
+    "init_dataset": "data.doors",
+    "predict": "infer.predict",
+    "report": "reporting.page",
+    "resume": "training.fit",
+    "shipped_recipes": "config",
+    "synth_raindrops": "data.synth",
+    "train": "training.fit",
+    "write_schema": "config",
+}
+
+__all__ = [
+    "Classes",
+    "IGNORE",
+    "InputError",
+    "Dataset",
+    "Recipe",
+    "Run",
+    "Predictor",
+    "FORMATS",
+    "Imported",
+    "Options",
+    "Shares",
+    "convert_dataset",
+    "demo",
+    "evaluate",
+    "import_dataset",
+    "init_dataset",
+    "predict",
+    "report",
+    "resume",
+    "shipped_recipes",
+    "synth_raindrops",
+    "train",
+    "write_schema",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'maskwright' has no attribute '{name}'")
+    return getattr(import_module(f"maskwright.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOME])

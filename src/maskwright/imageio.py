@@ -10,12 +10,16 @@ import errno
 import hashlib
 import io
 import json
+import math
 import os
 import shutil
+import struct
+import threading
 import unicodedata
 import warnings
+import zlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +30,15 @@ from numpy.typing import NDArray
 from PIL import Image as PILImage
 from PIL import ImageOps, UnidentifiedImageError
 
-from maskwright.types import Classes, Colour, Image, InputError, Mask
+from maskwright.types import Classes, Colour, Image, InputError, Mask, TargetError
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
 MASK_SUFFIXES = frozenset({".png", ".bmp", ".tif", ".tiff", ".gif", ".pgm", ".ppm"})
 _WIDE_MODES = frozenset({"I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
 _EXIF_ORIENTATION = 0x0112
+_OPENING = threading.Lock()
+# What decoders raise for damaged bytes: Pillow has no error type of its own.
+_DAMAGE = (OSError, SyntaxError, EOFError, ValueError, TypeError, LookupError, struct.error, zlib.error, cv2.error)
 
 
 # ---------------------------------------------------------------- reading
@@ -48,23 +55,42 @@ def read_image(path: Path) -> Image:
 
 def decode_image(data: bytes, path: Path) -> Image:
     """`read_image` for bytes that are at hand; `path` names the file in errors."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", PILImage.DecompressionBombWarning)
-            header = PILImage.open(io.BytesIO(data))
-            _check_depth(header, data, path)
-            _check_complete(header, data, path)
-            if header.mode in ("RGB", "L") and header.format in ("JPEG", "PNG"):
-                decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
-                if decoded is None:
-                    raise InputError(f"{path} cannot be decoded; the file is damaged, export it again.")
-                return np.asarray(decoded, np.uint8)
+    with _decoding(path):
+        header = _open(io.BytesIO(data))
+        _check_depth(header, data, path)
+        _check_complete(header, data, path)
+        plain = header.mode in ("RGB", "L") and "transparency" not in header.info
+        if not plain or header.format not in ("JPEG", "PNG"):
             return _decode_slowly(header, path)
+        decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+        if decoded is None:
+            raise InputError(f"{path} cannot be decoded; the file is damaged, export it again.")
+        return np.asarray(decoded, np.uint8)
+
+
+def _open(source: Path | io.BytesIO) -> PILImage.Image:
+    # Pillow warns of odd metadata, which is no concern here, and of huge sizes, which is an error here.
+    # Filters belong to the process, hence the lock: importing decodes in several threads.
+    with _OPENING, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", PILImage.DecompressionBombWarning)
+        return PILImage.open(source)
+
+
+@contextmanager
+def _decoding(path: Path) -> Iterator[None]:
+    """Turn what Pillow and OpenCV raise for a bad file into an InputError with the remedy."""
+    try:
+        yield
+    except InputError:
+        raise
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist; check the path.") from error
     except UnidentifiedImageError as error:
         raise InputError(f"{path} is not an image that can be read; export it as JPEG or PNG.") from error
     except (PILImage.DecompressionBombError, PILImage.DecompressionBombWarning) as error:
         raise InputError(f"{path} has too many pixels to open at once ({error}); cut it into tiles first.") from error
-    except (OSError, SyntaxError, EOFError, cv2.error) as error:
+    except _DAMAGE as error:
         raise InputError(f"{path} is truncated or damaged ({error}); copy or export the file again.") from error
 
 
@@ -85,15 +111,25 @@ def _tiff_bits(header: PILImage.Image) -> tuple[int, ...]:
 
 
 def _check_complete(header: PILImage.Image, data: bytes, path: Path) -> None:
-    # OpenCV fills the missing part of a cut file with grey and only prints a warning.
-    end = {"JPEG": b"\xff\xd9", "PNG": b"IEND"}.get(header.format or "")
-    if end is not None and data.rfind(end) < 0:
+    # Older OpenCV fills the missing part of a cut file with grey and only prints a warning.
+    cut = header.format == "PNG" and data.rfind(b"IEND") < 0
+    if header.format == "JPEG":
+        cut = data.find(b"\xff\xd9", _first_scan(data)) < 0
+    if cut:
         raise InputError(f"{path} is truncated (its end is missing); copy or export the file again.")
+
+
+def _first_scan(data: bytes) -> int:
+    # Where a JPEG's pixels begin; the segments before may hold a thumbnail with an end mark of its own.
+    place = 2
+    while place + 4 <= len(data) and data[place] == 0xFF and data[place + 1] != 0xDA:
+        place += 1 if data[place + 1] == 0xFF else 2 + int.from_bytes(data[place + 2 : place + 4], "big")
+    return place
 
 
 def _decode_slowly(header: PILImage.Image, path: Path) -> Image:
     image = ImageOps.exif_transpose(header)
-    if image.mode == "P" and "transparency" in image.info:
+    if "transparency" in image.info:
         image = image.convert("RGBA")
     if image.mode in ("RGBA", "LA", "PA"):
         alpha = np.asarray(image.getchannel("A"))
@@ -106,12 +142,11 @@ def _decode_slowly(header: PILImage.Image, path: Path) -> Image:
 
 def image_size(path: Path) -> tuple[int, int]:
     """(rows, columns) of a photo after its EXIF rotation, from the header alone."""
-    try:
-        with PILImage.open(path) as header:
-            width, height = header.size
-            turned = header.getexif().get(_EXIF_ORIENTATION, 1) in (5, 6, 7, 8)
-    except (OSError, UnidentifiedImageError) as error:
-        raise InputError(f"{path} is not an image that can be read; export it as JPEG or PNG.") from error
+    with _decoding(path), _open(path) as header:
+        width, height = header.size
+        if header.format == "TIFF":  # Pillow may have turned the size already
+            width, height = header.tag_v2[256], header.tag_v2[257]  # type: ignore[attr-defined]
+        turned = header.getexif().get(_EXIF_ORIENTATION, 1) in (5, 6, 7, 8)
     return (width, height) if turned else (height, width)
 
 
@@ -120,28 +155,23 @@ def read_plane(path: Path) -> Mask:
 
     Raises InputError for colour masks (the remedy is the colour format), truncated files and non-images.
     """
-    try:
-        with PILImage.open(path) as image:
-            image.load()
-            if image.mode == "1":
-                return np.asarray(image.convert("L"), np.uint8)
-            if image.mode in ("P", "L"):
-                return np.array(image, np.uint8)
-            if image.mode.startswith("I"):
-                plane = np.asarray(image)
-                if plane.min() < 0 or plane.max() > 65535:
-                    raise InputError(f"{path} holds values beyond 16 bits; masks hold class ids from 0.")
-                return plane.astype(np.uint16)
-            if image.mode in ("RGB", "RGBA"):
-                pixels = np.asarray(image.convert("RGB"))
-                if (pixels[..., 0] == pixels[..., 1]).all() and (pixels[..., 1] == pixels[..., 2]).all():
-                    return np.ascontiguousarray(pixels[..., 0])
-                raise InputError(f"{path} is a colour picture, not class ids; import it with the 'colour' format.")
-            raise InputError(f"{path} has mode {image.mode}; a mask is a single-channel 8- or 16-bit PNG.")
-    except FileNotFoundError as error:
-        raise InputError(f"{path} does not exist; check the path.") from error
-    except (OSError, SyntaxError, EOFError) as error:
-        raise InputError(f"{path} is not a readable mask ({error}); export it again as PNG.") from error
+    with _decoding(path), _open(path) as image:
+        image.load()
+        if image.mode == "1":
+            return np.array(image.convert("L"), np.uint8)
+        if image.mode in ("P", "L"):
+            return np.array(image, np.uint8)
+        if image.mode.startswith("I"):
+            plane = np.asarray(image)
+            if plane.min() < 0 or plane.max() > 65535:
+                raise InputError(f"{path} holds values beyond 16 bits; masks hold class ids from 0.")
+            return plane.astype(np.uint16)
+        if image.mode in ("RGB", "RGBA"):
+            pixels = np.asarray(image.convert("RGB"))
+            if (pixels[..., 0] == pixels[..., 1]).all() and (pixels[..., 1] == pixels[..., 2]).all():
+                return pixels[..., 0].copy()
+            raise InputError(f"{path} is a colour picture, not class ids; import it with the 'colour' format.")
+        raise InputError(f"{path} has mode {image.mode}; a mask is a single-channel 8- or 16-bit PNG.")
 
 
 def read_mask(path: Path, classes: Classes, size_hw: tuple[int, int] | None = None) -> Mask:
@@ -174,13 +204,9 @@ def check_mask(mask_HW: Mask, classes: Classes, *, name: str, size_hw: tuple[int
 
 def read_colours(path: Path) -> Image:
     """Read a colour-coded mask as RGB uint8 without any smoothing, shape (H, W, 3)."""
-    try:
-        with PILImage.open(path) as image:
-            return np.array(image.convert("RGB"), np.uint8)
-    except FileNotFoundError as error:
-        raise InputError(f"{path} does not exist; check the path.") from error
-    except (OSError, SyntaxError, EOFError) as error:
-        raise InputError(f"{path} is not a readable colour mask ({error}); export it again as PNG.") from error
+    with _decoding(path), _open(path) as image:
+        image.info.pop("transparency", None)  # a mask's colour counts, however see-through
+        return np.array(image.convert("RGB"), np.uint8)
 
 
 def read_bytes(path: Path) -> bytes:
@@ -193,6 +219,8 @@ def read_bytes(path: Path) -> bytes:
         raise InputError(f"{path} is a folder where a file was expected.") from error
     except PermissionError as error:
         raise InputError(f"{path} may not be read; check its permissions.") from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}); check the path and the disk.") from error
     if not data:
         raise InputError(f"{path} is empty; copy or export the file again.")
     return data
@@ -280,8 +308,8 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON, indented, atomically; NaN becomes null."""
-    write_text(path, json.dumps(_without_nan(value), indent=2, ensure_ascii=False) + "\n")
+    """Write JSON, indented, atomically; NaN and infinity become null."""
+    write_text(path, json.dumps(_finite(value), indent=2, ensure_ascii=False) + "\n")
 
 
 def write_yaml(path: Path, value: Any) -> None:
@@ -296,7 +324,7 @@ def read_json(path: Path) -> Any:
     except ValueError as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"{path} is not valid JSON ({error}).") from error
+        raise InputError(f"{path} is not valid JSON ({error}); correct it or write it anew.") from error
 
 
 def read_yaml(path: Path) -> Any:
@@ -305,7 +333,7 @@ def read_yaml(path: Path) -> Any:
         return yaml.safe_load(read_bytes(path))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         first_line = str(error).splitlines()[0]
-        raise InputError(f"{path} is not valid YAML ({first_line}).") from error
+        raise InputError(f"{path} is not valid YAML ({first_line}); correct it there.") from error
 
 
 def write_through(path: Path, write: Callable[[Path], None]) -> None:
@@ -329,16 +357,16 @@ def _write_synced(path: Path, data: bytes) -> None:
 
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Turn an OSError while writing `path` into an InputError with the remedy."""
+    """Turn an OSError while writing `path` into a TargetError with the remedy."""
     try:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise InputError(f"The disk is full while writing {path}; free some space or write elsewhere.") from error
+            raise TargetError(f"The disk is full while writing {path}; free some space or write elsewhere.") from error
         if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
-            raise InputError(f"{path} may not be written; choose a folder that is yours to write.") from error
+            raise TargetError(f"{path} may not be written; choose a folder that is yours to write.") from error
         if isinstance(error, FileExistsError | NotADirectoryError | FileNotFoundError | IsADirectoryError):
-            raise InputError(f"{path} cannot be written ({error.strerror}); choose another path.") from error
+            raise TargetError(f"{path} cannot be written ({error.strerror}); choose another path.") from error
         raise
 
 
@@ -346,35 +374,41 @@ def explained(path: Path) -> Iterator[None]:
 def staged_folder(target: Path) -> Iterator[Path]:
     """A hidden neighbour of `target` to fill; it becomes `target` only if the block succeeds.
 
-    Raises InputError where `target` exists already and is not an empty folder.
+    Raises TargetError where `target` exists already and is not an empty folder.
     """
     with explained(target):
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
-            raise InputError(f"{target} exists already; remove it or choose another name.")
+            raise TargetError(f"{target} exists already; remove it or choose another name.")
+        if not target.name:
+            raise TargetError(f"{target} has no name of its own; name a new folder.")
+        new_parents = [parent for parent in target.parents if not parent.exists()]
         target.parent.mkdir(parents=True, exist_ok=True)
         stage = target.with_name(f".{target.name}.{os.getpid()}.part")
         shutil.rmtree(stage, ignore_errors=True)
-        stage.mkdir()
         try:
+            stage.mkdir()
             yield stage
             if target.exists():
                 target.rmdir()
             stage.rename(target)
         except BaseException:
             shutil.rmtree(stage, ignore_errors=True)
+            with suppress(OSError):
+                for parent in new_parents:
+                    parent.rmdir()
             raise
 
 
-def _without_nan(value: Any) -> Any:
+def _finite(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {str(key): _without_nan(item) for key, item in value.items()}
+        return {str(key): _finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
+        return [_finite(item) for item in value]
     if isinstance(value, np.ndarray):
-        return _without_nan(value.tolist())
+        return _finite(value.tolist())
     if isinstance(value, np.generic):
-        return _without_nan(value.item())
-    if isinstance(value, float) and value != value:
+        return _finite(value.item())
+    if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
 

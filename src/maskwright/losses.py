@@ -41,46 +41,31 @@ class Terms:
 
 def cross_entropy(logits_NKHW: Tensor, target_NHW: Tensor, terms: Terms) -> Tensor:
     """Mean negative log-likelihood of the true class (weighted mean with class weights)."""
-    losses = _nll(logits_NKHW, target_NHW, terms)
-    return _weighted_mean(losses, target_NHW, terms)
+    return _cross_entropy(as_multiclass(logits_NKHW).log_softmax(dim=1), target_NHW, terms)
 
 
 def focal(logits_NKHW: Tensor, target_NHW: Tensor, terms: Terms) -> Tensor:
     """Cross entropy damped by (1 - p)^gamma (Lin et al., ICCV 2017)."""
-    nll = _nll(logits_NKHW, target_NHW, terms)
-    # p = exp(-nll); expm1 keeps the gradient finite at p = 1, the floor does so for gamma below 1.
-    damped = (-torch.expm1(-nll)).clamp_min(1e-8) ** terms.gamma * nll
-    if terms.alpha is not None:
-        back = 0 if terms.background is None else terms.background
-        damped = damped * torch.where(target_NHW == back, 1 - terms.alpha, terms.alpha)
-    return _weighted_mean(damped, target_NHW, terms)
+    return _focal(as_multiclass(logits_NKHW).log_softmax(dim=1), target_NHW, terms)
 
 
 def dice(logits_NKHW: Tensor, target_NHW: Tensor, terms: Terms) -> Tensor:
     """1 - mean over present classes of 2 I / (P + T), sums over the whole batch (Milletari et al., 2016)."""
-    probs = as_multiclass(logits_NKHW).softmax(dim=1)
-    classes = probs.shape[1]
-    valid = target_NHW != terms.ignore
-    ids = torch.where(valid, target_NHW, 0)
-    hit = probs.gather(1, ids.unsqueeze(1)).squeeze(1) * valid
-    overlap_K = probs.new_zeros(classes).index_add(0, ids.flatten(), hit.flatten())
-    truth_K = torch.bincount(ids[valid], minlength=classes).to(probs.dtype)
-    guess_K = (probs * valid.unsqueeze(1)).sum(dim=(0, 2, 3))
-    present = truth_K > 0
-    dice_K = 2 * overlap_K / (truth_K + guess_K).clamp_min(1e-6)
-    return ((1 - dice_K) * present).sum() / present.sum().clamp_min(1)
+    return _dice(as_multiclass(logits_NKHW).softmax(dim=1), target_NHW, terms)
 
 
 def focal_dice(logits_NKHW: Tensor, target_NHW: Tensor, terms: Terms) -> Tensor:
     """(1 - mix) focal + mix Dice."""
-    first = focal(logits_NKHW, target_NHW, terms)
-    return (1 - terms.mix) * first + terms.mix * dice(logits_NKHW, target_NHW, terms)
+    log_probs = as_multiclass(logits_NKHW).log_softmax(dim=1)
+    first, second = _focal(log_probs, target_NHW, terms), _dice(log_probs.exp(), target_NHW, terms)
+    return (1 - terms.mix) * first + terms.mix * second
 
 
 def cross_entropy_dice(logits_NKHW: Tensor, target_NHW: Tensor, terms: Terms) -> Tensor:
     """(1 - mix) cross entropy + mix Dice."""
-    first = cross_entropy(logits_NKHW, target_NHW, terms)
-    return (1 - terms.mix) * first + terms.mix * dice(logits_NKHW, target_NHW, terms)
+    log_probs = as_multiclass(logits_NKHW).log_softmax(dim=1)
+    first, second = _cross_entropy(log_probs, target_NHW, terms), _dice(log_probs.exp(), target_NHW, terms)
+    return (1 - terms.mix) * first + terms.mix * second
 
 
 def bce(logits_NKHW: Tensor, target_NHW: Tensor, terms: Terms) -> Tensor:
@@ -152,8 +137,36 @@ def class_weights(pixels_K: Tensor, power: float) -> Tensor:
     return (weight / (weight * share).sum().clamp_min(1e-12)).float()
 
 
-def _nll(logits_NKHW: Tensor, target_NHW: Tensor, terms: Terms) -> Tensor:
-    return F.cross_entropy(as_multiclass(logits_NKHW), target_NHW, ignore_index=terms.ignore, reduction="none")
+def _cross_entropy(log_probs_NKHW: Tensor, target_NHW: Tensor, terms: Terms) -> Tensor:
+    nll = F.nll_loss(log_probs_NKHW, target_NHW, ignore_index=terms.ignore, reduction="none")
+    return _weighted_mean(nll, target_NHW, terms)
+
+
+def _focal(log_probs_NKHW: Tensor, target_NHW: Tensor, terms: Terms) -> Tensor:
+    nll = F.nll_loss(log_probs_NKHW, target_NHW, ignore_index=terms.ignore, reduction="none")
+    # 1 - p = -expm1(-nll); the floor keeps the gradient finite at p = 1 for gamma below 1.
+    damped = (-torch.expm1(-nll)).clamp_min(1e-8) ** terms.gamma * nll
+    if terms.alpha is not None:
+        back = 0 if terms.background is None else terms.background
+        damped = damped * torch.where(target_NHW == back, 1 - terms.alpha, terms.alpha)
+    return _weighted_mean(damped, target_NHW, terms)
+
+
+def _dice(probs_NKHW: Tensor, target_NHW: Tensor, terms: Terms) -> Tensor:
+    classes = probs_NKHW.shape[1]
+    valid_NHW = target_NHW != terms.ignore
+    ids_NHW = torch.where(valid_NHW, target_NHW, 0)
+    weight_NHW = valid_NHW.to(probs_NKHW.dtype)
+    hit_NHW = probs_NKHW.gather(1, ids_NHW.unsqueeze(1)).squeeze(1) * weight_NHW
+    # Sums by row first: pixel by pixel, a float32 sum of millions loses what is added (and takes longer).
+    rows_NHK = probs_NKHW.new_zeros(*ids_NHW.shape[:2], classes)
+    overlap_K = rows_NHK.scatter_add(2, ids_NHW, hit_NHW).sum(dim=(0, 1))
+    truth_K = rows_NHK.scatter_add(2, ids_NHW, weight_NHW).sum(dim=(0, 1))
+    # A product of matrices sums the valid pixels without a second array of the size of the logits.
+    guess_K = (probs_NKHW.flatten(2) @ weight_NHW.flatten(1).unsqueeze(2)).sum(dim=(0, 2))
+    present_K = truth_K > 0
+    dice_K = 2 * overlap_K / (truth_K + guess_K).clamp_min(1e-6)
+    return ((1 - dice_K) * present_K).sum() / present_K.sum().clamp_min(1)
 
 
 def _weighted_mean(losses_NHW: Tensor, target_NHW: Tensor, terms: Terms) -> Tensor:

@@ -1,12 +1,12 @@
 """The run folder: everything about one training, and its only reader and writer.
 
-    RUN/run.yaml          format, status, command, environment, data fingerprint, derived defaults and why
-    RUN/recipe.yaml       the resolved recipe          RUN/classes.yaml   the class table
-    RUN/weights/          best.safetensors, last.safetensors
-    RUN/checkpoint.ckpt   what --resume needs          RUN/metrics.csv    one row an epoch
-    RUN/samples/          predictions during training  RUN/tensorboard/
-    RUN/evaluation/NAME/  scores.json, images.csv, gallery/
-    RUN/report.html
+RUN/run.yaml          format, status, command, environment, data fingerprint, derived defaults and why
+RUN/recipe.yaml       the resolved recipe          RUN/classes.yaml   the class table
+RUN/weights/          best.safetensors, last.safetensors
+RUN/checkpoint.ckpt   what --resume needs          RUN/metrics.csv    one row an epoch
+RUN/samples/          predictions during training  RUN/tensorboard/
+RUN/evaluation/NAME/  scores.json, images.csv, gallery/
+RUN/report.html
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any
 
 from maskwright.config import Recipe, write_schema
 from maskwright.imageio import explained, read_bytes, read_json, read_yaml, write_json, write_text, write_yaml
-from maskwright.types import Classes, InputError
+from maskwright.types import Classes, InputError, TargetError
 
 FORMAT = 1
 
@@ -41,7 +41,7 @@ class Run:
         """Start a run folder; raises InputError if one with content is there already."""
         with explained(path):
             if path.exists() and (not path.is_dir() or any(path.iterdir())):
-                raise InputError(f"{path} exists already; choose another --out, or continue it with --resume {path}.")
+                raise TargetError(f"{path} exists already; choose another --out, or continue it with --resume {path}.")
             for folder in ("weights", "samples", "evaluation"):
                 (path / folder).mkdir(parents=True, exist_ok=True)
         write_schema(path / "recipe.schema.json")
@@ -62,7 +62,8 @@ class Run:
         if not isinstance(about, dict) or about.get("format") != FORMAT:
             raise InputError(f"{path}/run.yaml has a format this version does not know; use a newer maskwright.")
         recipe = Recipe.from_dict(read_yaml(path / "recipe.yaml"), source=str(path / "recipe.yaml"))
-        return cls(path=path, recipe=recipe, classes=Classes.from_dict(read_yaml(path / "classes.yaml")))
+        classes = Classes.from_dict(read_yaml(path / "classes.yaml"), source=str(path / "classes.yaml"))
+        return cls(path=path, recipe=recipe, classes=classes)
 
     @property
     def about(self) -> dict[str, Any]:
@@ -91,12 +92,12 @@ class Run:
         """Replace `metrics.csv`: one row an epoch, columns in order of first appearance."""
         write_csv(self.path / "metrics.csv", rows)
 
-    def metrics(self) -> list[dict[str, float]]:
+    def metrics(self) -> list[dict[str, int | float]]:
         """Rows of `metrics.csv` as numbers; empty cells are left out."""
         path = self.path / "metrics.csv"
         if not path.is_file():
             return []
-        return [{key: float(value) for key, value in row.items() if value != ""} for row in read_csv(path)]
+        return [{key: _number(value) for key, value in row.items() if value != ""} for row in read_csv(path)]
 
     def evaluation_folder(self, name: str) -> Path:
         """Where the evaluation called `name` (usually the split) lives."""
@@ -114,6 +115,10 @@ class Run:
             folder.mkdir(parents=True, exist_ok=True)
         write_csv(folder / "images.csv", images)
         write_json(folder / "scores.json", scores)
+
+
+def _number(text: str) -> int | float:
+    return int(text) if text.isdigit() else float(text)
 
 
 def environment() -> dict[str, str]:
@@ -148,6 +153,4 @@ def read_csv(path: Path) -> list[dict[str, str]]:
     try:
         return list(csv.DictReader(io.StringIO(read_bytes(path).decode("utf-8-sig"))))
     except (UnicodeDecodeError, csv.Error) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{path} is not a readable CSV file ({error}).") from error
+        raise InputError(f"{path} is not a readable CSV file ({error}); save it as UTF-8.") from error

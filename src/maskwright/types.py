@@ -44,6 +44,10 @@ class InputError(ValueError):
     """What a user can mend: one sentence that names the file or setting, and the remedy."""
 
 
+class TargetError(InputError):
+    """The place that is written to cannot be used: unlike one bad file, this ends the work."""
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
     """An error for a name that is not in a visible dict: suggests the nearest and prints the known ones."""
     names = sorted(known)
@@ -118,8 +122,8 @@ class Classes:
         return cls(items=items, background=background)
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Classes:
-        """Read what `to_dict` wrote (the `classes` block of `dataset.yaml`)."""
+    def from_dict(cls, data: Mapping[str, Any], *, source: str = "class table") -> Classes:
+        """Read what `to_dict` wrote (the `classes` block of `dataset.yaml`); `source` names the file in errors."""
         try:
             rows = data["classes"]
             items = tuple(
@@ -131,12 +135,15 @@ class Classes:
                 )
                 for row in rows
             )
-            background = data.get("background")
+            background = None if data.get("background") is None else int(data["background"])
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise InputError(
-                f"The class table is malformed ({error!r}); each class needs id, name and colour [r, g, b]."
+                f"{source}: the classes are malformed ({error!r}); each class needs id, name and colour [r, g, b]."
             ) from error
-        return cls(items=items, background=None if background is None else int(background))
+        try:
+            return cls(items=items, background=background)
+        except InputError as error:
+            raise InputError(f"{source}: {error}") from error
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for YAML and JSON; `from_dict` reads it back."""
@@ -160,9 +167,9 @@ class Classes:
         return IGNORE if len(self.items) <= IGNORE else IGNORE_WIDE
 
     @property
-    def dtype(self) -> type[np.uint8] | type[np.uint16]:
+    def dtype(self) -> np.dtype[Any]:
         """uint8, or uint16 beyond 255 classes."""
-        return np.uint8 if self.ignore == IGNORE else np.uint16
+        return np.dtype(np.uint8 if self.ignore == IGNORE else np.uint16)
 
     def id_of(self, name: str) -> int:
         """The id of a class by name; raises InputError with the known names."""

@@ -73,9 +73,7 @@ def draw_geometry(
     return matrix
 
 
-def warp(
-    image_HW3: Image, mask_HW: Mask, matrix: Matrix, out_hw: tuple[int, int], ignore: int
-) -> tuple[Image, Mask]:
+def warp(image_HW3: Image, mask_HW: Mask, matrix: Matrix, out_hw: tuple[int, int], ignore: int) -> tuple[Image, Mask]:
     """Apply one matrix to image (linear, mirrored border) and mask (nearest, ignore border)."""
     if mask_HW.shape == out_hw:
         if np.array_equal(matrix, np.eye(3)):
@@ -84,9 +82,7 @@ def warp(
         if np.array_equal(matrix, mirrored):
             return np.asarray(cv2.flip(image_HW3, 1), np.uint8), np.asarray(cv2.flip(mask_HW, 1)).astype(mask_HW.dtype)
     size = (out_hw[1], out_hw[0])
-    image = cv2.warpAffine(
-        image_HW3, matrix[:2], size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
-    )
+    image = cv2.warpAffine(image_HW3, matrix[:2], size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
     mask = cv2.warpAffine(
         mask_HW, matrix[:2], size, flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT, borderValue=ignore
     )

@@ -1,9 +1,9 @@
 """The data set: a folder with a class table, one row an image, photos and masks.
 
-    DATASET/dataset.yaml    class table, where it came from, split, fingerprint
-    DATASET/samples.csv     one row an image
-    DATASET/images/         the photos as they came
-    DATASET/masks/          class-id PNGs, each with its image's stem
+DATASET/dataset.yaml    class table, where it came from, split, fingerprint
+DATASET/samples.csv     one row an image
+DATASET/images/         the photos as they came
+DATASET/masks/          class-id PNGs, each with its image's stem
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Dataset:
         record = read_yaml(path / "dataset.yaml")
         if not isinstance(record, dict) or record.get("format") != FORMAT:
             raise InputError(f"{path}/dataset.yaml has a format this version does not know; use a newer maskwright.")
-        classes = Classes.from_dict(record)
+        classes = Classes.from_dict(record, source=str(path / "dataset.yaml"))
         samples = tuple(_parse_row(row, path / "samples.csv", n) for n, row in enumerate(_rows(path), start=2))
         if twice := [key for key, count in Counter(sample.id for sample in samples).items() if count > 1]:
             raise InputError(f"{path}/samples.csv has two rows for '{twice[0]}'; remove one.")
@@ -98,7 +98,10 @@ class Dataset:
         if not found:
             have = Counter(s.split or "(none)" for s in self.samples if s.mask)
             listed = ", ".join(f"{name} {count}" for name, count in sorted(have.items())) or "no labelled images at all"
-            raise InputError(f"{self.path} has no labelled images in split '{split or 'any'}' (it has: {listed}).")
+            raise InputError(
+                f"{self.path} has no labelled images in split '{split or 'any'}' (it has: {listed}); "
+                "move some there in samples.csv, or import with other shares."
+            )
         return found
 
     def refresh(self, *, strict: bool = False) -> tuple[Dataset, list[Skipped]]:

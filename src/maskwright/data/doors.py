@@ -8,6 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from maskwright.console import Skipped, say, track
 from maskwright.data.dataset import Dataset, Sample
@@ -26,7 +27,7 @@ from maskwright.imageio import (
     stem_of,
     write_bytes,
 )
-from maskwright.types import Classes, InputError, unknown_name
+from maskwright.types import Classes, InputError, TargetError, unknown_name
 
 AT_ONCE = 64
 
@@ -100,7 +101,9 @@ def init_dataset(
     twins = [Skipped(str(p), f"{p} shares its stem with another photo; rename one.") for p in paths if p not in once]
     items = [Item(id=stem_of(path), image=path) for path in once]
     found = Listing(classes=classes, items=items, alone=twins)
-    return build(found, Path(target), shares or Shares(), {"from": {"format": "photos", "path": str(photos)}}, strict=strict)
+    return build(
+        found, Path(target), shares or Shares(), {"from": {"format": "photos", "path": str(photos)}}, strict=strict
+    )
 
 
 def convert_dataset(dataset: Dataset | str | Path, format: str, target: str | Path) -> Path:
@@ -113,12 +116,12 @@ def convert_dataset(dataset: Dataset | str | Path, format: str, target: str | Pa
     return Path(target)
 
 
-def build(found: Listing, target: Path, shares: Shares, record: dict[str, object], *, strict: bool) -> Imported:
+def build(found: Listing, target: Path, shares: Shares, record: dict[str, Any], *, strict: bool) -> Imported:
     """Check, copy and hash every item into a new data set folder."""
     if strict and found.alone:
         raise InputError(found.alone[0].reason)
     skipped = list(found.alone)
-    items = with_splits(found.items, shares)
+    items, split = with_splits(found.items, shares)
     samples: list[Sample] = []
     with staged_folder(target) as stage:
         for folder in ("images", "masks"):
@@ -127,8 +130,10 @@ def build(found: Listing, target: Path, shares: Shares, record: dict[str, object
         def take(item: Item) -> Sample | Skipped:
             try:
                 return take_in(item, stage, found.classes)
+            except TargetError:
+                raise
             except InputError as error:
-                if strict or isinstance(error.__cause__, OSError) and "written" in str(error):
+                if strict:
                     raise
                 return Skipped(str(item.image), str(error))
 
@@ -142,19 +147,37 @@ def build(found: Listing, target: Path, shares: Shares, record: dict[str, object
                         skipped.append(result)
         if not samples:
             raise InputError(f"None of {len(items)} images could be used. The first: {skipped[0].reason}")
-        split = {"val": shares.val, "test": shares.test, "seed": shares.seed, "group": shares.group}
         Dataset.create(stage, found.classes, samples, {**record, "split": split})
     return Imported(dataset=Dataset.open(target), skipped=skipped)
 
 
-def with_splits(items: list[Item], shares: Shares) -> list[Item]:
-    """Items with a split each: their own where the source gives one, else by the hash of their group."""
+def with_splits(items: list[Item], shares: Shares) -> tuple[list[Item], str]:
+    """Items with a split each, and how it came about.
+
+    The source's own split is kept; where it has none, and for validation where it has only that missing, whole
+    groups are shared out by hash.
+    """
     items = [replace(item, group=item.group or group_of(item.id, shares.group)) for item in items]
-    if any(item.split for item in items):
-        return [item if item.split else replace(item, split="train") for item in items]
+    own = {item.split for item in items if item.split}
+    if not own:
+        return _shared_out(items, shares), f"by {_rule(shares)}"
+    items = [item if item.split else replace(item, split="train") for item in items]
+    if "val" in own or shares.val == 0:
+        return items, "given by the source"
+    training = _shared_out([item for item in items if item.split == "train"], replace(shares, test=0.0))
+    rest = [item for item in items if item.split != "train"]
+    return training + rest, f"given by the source, validation from its training images by {_rule(shares)}"
+
+
+def _shared_out(items: list[Item], shares: Shares) -> list[Item]:
     keys = [item.group or item.id for item in items]
     side = assign_splits(keys, val=shares.val, test=shares.test, seed=shares.seed)
     return [replace(item, split=side[key]) for item, key in zip(items, keys, strict=True)]
+
+
+def _rule(shares: Shares) -> str:
+    whole = f"group ({shares.group})" if shares.group else "image"
+    return f"hash of the {whole}, seed {shares.seed}, {shares.val:.0%} validation, {shares.test:.0%} test"
 
 
 def take_in(item: Item, stage: Path, classes: Classes) -> Sample:

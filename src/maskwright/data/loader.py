@@ -27,6 +27,7 @@ from maskwright.imageio import write_through
 from maskwright.types import Image, InputError, Mask
 
 Pair = tuple[Image, Mask]
+MASKS_TO_COUNT = 2000
 Progress = Callable[[Sequence[Sample], str], Iterator[Sample]]
 
 
@@ -133,6 +134,14 @@ def remove_stale_caches(dataset: Dataset, keep: Sequence[Decoded | Cached]) -> N
             path.unlink(missing_ok=True)
 
 
+def count_pixels(pairs: Decoded | Cached, classes: int) -> NDArray[np.int64]:
+    """Labelled pixels by class, shape (K,), at the working size, over at most 2000 masks that are evenly spaced."""
+    total = np.zeros(classes, np.int64)
+    for index in range(0, len(pairs), -(-len(pairs) // MASKS_TO_COUNT)):
+        total += np.bincount(pairs[index][1].ravel(), minlength=classes)[:classes]
+    return total
+
+
 class TrainingItems(TorchDataset[tuple[Tensor, Tensor]]):
     """Augmented samples, addressed by (epoch, index): image (3, H, W) uint8, mask (H, W)."""
 
@@ -179,8 +188,8 @@ class EpochSampler(Sampler[tuple[int, int]]):
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
-        # A stream of its own, apart from those of the samples.
-        order = np.random.default_rng((self.seed, self.epoch)).permutation(self.count)
+        # A stream of its own; the 1 sets it apart from sample 0's, as numpy takes (a, b) and (a, b, 0) for the same.
+        order = np.random.default_rng((self.seed, self.epoch, 0, 1)).permutation(self.count)
         yield from ((self.epoch, int(index)) for index in order)
 
 

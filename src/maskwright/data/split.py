@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import PurePath
 
@@ -22,9 +23,10 @@ def group_of(name: str, pattern: str | None) -> str:
         match = re.search(pattern, PurePath(name).as_posix())
     except re.error as error:
         raise InputError(f"--group '{pattern}' is not a regular expression ({error}).") from error
-    if match is None:
+    group = match.group(1 if match.groups() else 0) if match else ""
+    if not group:
         raise InputError(f"--group '{pattern}' does not match the name '{name}'; every image needs a group.")
-    return match.group(1) if match.groups() else match.group(0)
+    return str(group)
 
 
 def assign_splits(keys: Iterable[str], *, val: float = 0.15, test: float = 0.15, seed: int = 0) -> dict[str, str]:
@@ -33,7 +35,7 @@ def assign_splits(keys: Iterable[str], *, val: float = 0.15, test: float = 0.15,
     With few groups a share above 0 still gets one: the group whose hash comes nearest. Raises InputError
     where shares leave nothing to train on or there are fewer groups than sides.
     """
-    if val < 0 or test < 0 or val + test >= 1:
+    if not (val >= 0 and test >= 0 and val + test < 1):
         raise InputError(f"Shares val {val} and test {test} leave nothing to train on; their sum must be below 1.")
     places = {key: _place(key, seed) for key in set(keys)}
     sides = 1 + (val > 0) + (test > 0)
@@ -48,7 +50,9 @@ def assign_splits(keys: Iterable[str], *, val: float = 0.15, test: float = 0.15,
     if val > 0 and "val" not in split.values():
         split[next(key for key in order if split[key] != "test" or list(split.values()).count("test") > 1)] = "val"
     if "train" not in split.values():
-        split[order[-1]] = "train"
+        # The last group whose side keeps another one.
+        sides = Counter(split.values())
+        split[next(key for key in reversed(order) if sides[split[key]] > 1)] = "train"
     return split
 
 

@@ -63,8 +63,10 @@ class UNet(Body):
         for up, decode in zip(self.up, self.decoder, strict=True):
             x = decode(torch.cat([skips.pop(), up(x)], dim=1))
         logits: Tensor = self.head(x)
+        # Class planes one after the other: what comes after (enlarging, softmax, loss) runs faster on them.
+        logits = logits.float().contiguous()
         if self.enlarge > 1:
-            logits = F.interpolate(logits.float(), scale_factor=self.enlarge, mode="bilinear")
+            logits = F.interpolate(logits, scale_factor=self.enlarge, mode="bilinear")
         return logits
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from maskwright.console import Skipped
 from maskwright.data.dataset import SPLITS, Dataset
-from maskwright.data.formats.index import reader
+from maskwright.data.formats.index import Renamer
 from maskwright.data.formats.listing import Item, Listing, Options
 from maskwright.imageio import IMAGE_SUFFIXES, MASK_SUFFIXES, list_files, read_bytes, stem_of, write_bytes, write_mask
 from maskwright.types import Classes, Colour, InputError
@@ -34,7 +34,7 @@ UNLABELLED = 11
 def read(source: Path, options: Options) -> Listing:
     """Read `train`/`trainannot`, `val`/`valannot`, `test`/`testannot`."""
     classes = Classes.from_names(COLOURS, colours=COLOURS)
-    to_ids = reader({i: i for i in range(len(classes))}, classes, Options(ignore_ids=(UNLABELLED,)))
+    to_ids = Renamer({i: i for i in range(len(classes))}, classes, Options(ignore_ids=(UNLABELLED,)))
     items: list[Item] = []
     alone: list[Skipped] = []
     for split in SPLITS:

@@ -140,7 +140,9 @@ def describe_table(pixels: Counter[int], images: Counter[int], smooth: set[int],
         )
     if len(pixels) > shown:
         rest = [code for code, _ in pixels.most_common()[shown:]]
-        lines.append(f"... and {len(rest)} more colours, {sum(code in smooth for code in rest)} of them smoothed edges?")
+        lines.append(
+            f"... and {len(rest)} more colours, {sum(code in smooth for code in rest)} of them smoothed edges?"
+        )
     return "\n".join(lines)
 
 
@@ -160,6 +162,7 @@ class ColourReader:
         self.colours = np.array(list(table.values()), float)
 
     def __call__(self, path: Path) -> Mask:
+        """Class ids (H, W) of one file."""
         codes, inverse = np.unique(pack_colours(read_colours(path)), return_inverse=True)
         ids = np.array([self._id_of(int(code), path) for code in codes], self.classes.dtype)
         return ids[inverse]

@@ -23,11 +23,15 @@ def read(source: Path, options: Options) -> Listing:
     table = known_classes(source, options)
     if table is not None:
         ids = {item.id: item.id for item in table.items}
-        return listing(table, pairs, reader(ids, table, options), alone)
+        return listing(table, pairs, Renamer(ids, table, options), alone)
     ids, classes = scan(pairs, options)
     names = ", ".join(f"{stored} -> {classes.names[new]}" for stored, new in ids.items())
     return listing(
-        classes, pairs, reader(ids, classes, options), alone, notes=[f"ids found in the masks: {names}; name them with --classes"]
+        classes,
+        pairs,
+        Renamer(ids, classes, options),
+        alone,
+        notes=[f"ids found in the masks: {names}; name them with --classes"],
     )
 
 
@@ -39,7 +43,7 @@ def known_classes(source: Path, options: Options) -> Classes | None:
         if (source / name).is_file():
             data = read_yaml(source / name)
             if isinstance(data, dict) and "classes" in data:
-                return Classes.from_dict(data)
+                return Classes.from_dict(data, source=str(source / name))
     return None
 
 
@@ -58,7 +62,7 @@ def scan(pairs: list[Pair], options: Options) -> tuple[dict[int, int], Classes]:
     return {value: new for new, value in enumerate(stored)}, classes
 
 
-class reader:
+class Renamer:
     """Reads a stored mask and renames its ids; ids outside the table stay and are found by the contract."""
 
     def __init__(self, ids: dict[int, int], classes: Classes, options: Options) -> None:
@@ -72,6 +76,7 @@ class reader:
             self.table[stored] = classes.ignore
 
     def __call__(self, path: Path) -> Mask:
+        """Class ids (H, W) of one file."""
         plane = read_plane(path)
         renamed = self.table[plane]
         alien = (renamed >= len(self.classes)) & (renamed != self.classes.ignore)

@@ -137,8 +137,10 @@ def _collect(
     found: dict[tuple[str, str], list[Path]] = defaultdict(list)
     for folder in folders:
         for path in list_files(folder, suffixes):
-            parts = (*folder.relative_to(source).parts, *path.relative_to(folder).parts[:-1]) if given is None else (
-                path.relative_to(folder).parts[:-1]
+            parts = (
+                (*folder.relative_to(source).parts, *path.relative_to(folder).parts[:-1])
+                if given is None
+                else (path.relative_to(folder).parts[:-1])
             )
             split = next((SPLIT_NAMES[part.lower()] for part in parts if part.lower() in SPLIT_NAMES), "")
             found[split, stem_of(path)].append(path)

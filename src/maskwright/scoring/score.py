@@ -13,7 +13,7 @@ import numpy as np
 
 from maskwright.console import Skipped, track
 from maskwright.data.dataset import Dataset, Sample
-from maskwright.imageio import colourise, overlay, write_image
+from maskwright.imageio import colourise, overlay, write_image, write_json
 from maskwright.infer.predictor import Predictor
 from maskwright.metrics import DEFINITIONS, Confusion, confusion, mean_iou, scores, summary
 from maskwright.run import Run, now
@@ -77,8 +77,9 @@ def evaluate(
         "confusion": total.tolist(),
         "groups": by_group(samples, counts, data.classes),
     }
-    run.write_scores(split, result, rows)
+    # The gallery first: scores.json marks an evaluation as complete.
     write_gallery(run.evaluation_folder(split) / "gallery", predictor, data, samples, rows)
+    run.write_scores(split, result, rows)
     return Evaluation(confusion_KK=total, scores=result, images=rows, skipped=skipped)
 
 
@@ -86,11 +87,12 @@ def open_dataset(run: Run, dataset: Dataset | str | Path | None) -> Dataset:
     """The data set given, or the one that the run was trained on."""
     if isinstance(dataset, Dataset):
         return dataset
-    if dataset is None:
-        dataset = run.about.get("data", {}).get("path", "")
-        if not dataset or not Path(dataset).exists():
-            raise InputError(f"{run.path} was trained on {dataset or 'nothing yet'}, which is not there; name a data set.")
-    return Dataset.open(dataset)
+    if dataset is not None:
+        return Dataset.open(dataset)
+    trained_on = str(run.about.get("data", {}).get("path", ""))
+    if not trained_on or not Path(trained_on).exists():
+        raise InputError(f"{run.path} was trained on {trained_on or 'nothing yet'}, which is gone; name a data set.")
+    return Dataset.open(trained_on)
 
 
 def predictions(
@@ -148,10 +150,8 @@ def write_gallery(
             }
             for name, panel in panels.items():
                 write_image(folder / f"{kind}-{place}-{name}.jpg", shrink(panel))
-    chosen = {kind: [rows[i]["id"] for i in some] for kind, some in gallery_choice(ranked).items()}
-    from maskwright.imageio import write_json
-
-    write_json(folder / "gallery.json", chosen)
+    ids = {kind: [rows[i]["id"] for i in chosen] for kind, chosen in gallery_choice(ranked).items()}
+    write_json(folder / "gallery.json", ids)
 
 
 def gallery_choice(ranked: list[int]) -> dict[str, list[int]]:
@@ -168,7 +168,7 @@ def gallery_choice(ranked: list[int]) -> dict[str, list[int]]:
 
 
 def draw_errors(image_HW3: Image, truth: Mask, guess: Mask, classes: Classes) -> Image:
-    """The photo in grey; wrong pixels in the colour of the class predicted there, ignored ones hatched out."""
+    """The photo in grey; wrong pixels in the colour of the class predicted there."""
     grey = cv2.cvtColor(cv2.cvtColor(image_HW3, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     faded = (grey.astype(np.uint16) // 2 + 100).astype(np.uint8)
     wrong = (truth != guess) & (truth != classes.ignore)

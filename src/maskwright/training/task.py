@@ -18,6 +18,7 @@ from maskwright.losses import LossFunction
 from maskwright.metrics import Confusion, confusion, mean_iou, scores
 from maskwright.types import Classes
 
+EXAMPLES = 4
 Batch = tuple[Tensor, Tensor]
 
 
@@ -47,13 +48,16 @@ class SegmentationTask(L.LightningModule):
         super().__init__()
         self.network, self.loss, self.recipe, self.classes, self.clock = network, loss, recipe, classes, clock
         self.average = copy.deepcopy(network).requires_grad_(False) if recipe.optim.ema > 0 else network
-        self.images_seen = 0
+        self.images_seen, self.total_steps = 0, 1
         self.epoch_losses: list[float] = []
         self.batch_loss = float("nan")
         self.val_confusion: Confusion = np.zeros((len(classes), len(classes)), np.int64)
         self.val_losses: list[float] = []
         self.val_examples: list[tuple[Tensor, Tensor, Tensor]] = []
         self.plateau = Plateau(recipe.optim)
+
+    def on_train_start(self) -> None:
+        self.total_steps = int(self.trainer.num_training_batches) * (self.recipe.train.epochs or 1)
 
     def on_train_epoch_start(self) -> None:
         # Dropout draws the same after a resume as without one.
@@ -93,8 +97,9 @@ class SegmentationTask(L.LightningModule):
         truth, guess = (plane.cpu().numpy().astype(dtype) for plane in (target_NHW, ids_NHW))
         rows = (-1, truth.shape[-1])
         self.val_confusion += confusion(truth.reshape(rows), guess.reshape(rows), len(self.classes))
-        room = 4 - len(self.val_examples)
-        self.val_examples += list(zip(image_N3HW.cpu(), target_NHW.cpu(), ids_NHW.cpu(), strict=True))[:room]
+        # One from the front of every fourth part: neighbours in a video look all the same.
+        if batch_idx * EXAMPLES >= len(self.val_examples) * sum(self.trainer.num_val_batches):
+            self.val_examples.append((image_N3HW[0].cpu(), target_NHW[0].cpu(), ids_NHW[0].cpu()))
 
     def on_validation_epoch_end(self) -> None:
         if not self.trainer.sanity_checking:
@@ -114,7 +119,7 @@ class SegmentationTask(L.LightningModule):
         """Share of the training that is over, by time where there is a budget, by steps otherwise."""
         if self.clock.budget_seconds is not None:
             return self.clock.share()
-        return min(1.0, self.global_step / max(1, int(self.trainer.estimated_stepping_batches)))
+        return min(1.0, self.global_step / max(1, self.total_steps))
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         optim = self.recipe.optim

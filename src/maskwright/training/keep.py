@@ -17,10 +17,11 @@ from torch import Tensor, nn
 from maskwright.console import progress_bar, say
 from maskwright.imageio import colourise, write_bytes, write_image, write_through
 from maskwright.run import Run
-from maskwright.train.task import SegmentationTask
+from maskwright.training.task import SegmentationTask
 from maskwright.types import Classes, Image
 
 PICTURES = 10
+CLOSING_SECONDS = 4.0  # the last checkpoint and the report
 
 
 class Keeper(Callback):
@@ -79,12 +80,19 @@ class Stopper(Callback):
     def __init__(self) -> None:
         self.reason = "finished"
         self.interrupted = threading.Event()
-        self._validation_began = 0.0
+        self._began, self._validation_began = 0.0, 0.0
+        self._batches, self._validated = 0, False
         self._old_handler: Any = None
 
     def on_fit_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
         if threading.current_thread() is threading.main_thread():
             self._old_handler = signal.signal(signal.SIGINT, self._interrupt)
+
+    def on_train_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
+        self._began = time.monotonic()
+        # A resumed training brings the time of an earlier validation along.
+        assert isinstance(task, SegmentationTask)
+        self._validated = task.clock.reserve_seconds > 0
 
     def teardown(self, trainer: L.Trainer, task: L.LightningModule, stage: str) -> None:
         if self._old_handler is not None:
@@ -103,7 +111,13 @@ class Stopper(Callback):
             self.reason = "interrupted"
             trainer.limit_val_batches = 0
             trainer.should_stop = True
-        elif task.clock.budget_seconds is not None and task.clock.share() >= 1:
+            return
+        self._batches += 1
+        if not self._validated:
+            # Until one validation has been timed: a batch of it takes at most half as long as one of training.
+            seconds_a_batch = (time.monotonic() - self._began) / self._batches
+            task.clock.reserve_seconds = 0.5 * seconds_a_batch * sum(trainer.num_val_batches) + CLOSING_SECONDS
+        if task.clock.budget_seconds is not None and task.clock.share() >= 1:
             self.reason = "budget used up"
             trainer.check_val_every_n_epoch = 1
             trainer.should_stop = True
@@ -113,8 +127,8 @@ class Stopper(Callback):
 
     def on_validation_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
         assert isinstance(task, SegmentationTask)
-        # Room for one more validation and the last checkpoint.
-        task.clock.reserve_seconds = 1.2 * (time.monotonic() - self._validation_began) + 2
+        self._validated = True
+        task.clock.reserve_seconds = 1.2 * (time.monotonic() - self._validation_began) + CLOSING_SECONDS
         patience = task.recipe.train.patience
         if patience is not None and task.plateau.since_best >= patience:
             self.reason = f"no gain in {patience} validations"
@@ -163,5 +177,7 @@ def draw_examples(examples: list[tuple[Tensor, Tensor, Tensor]], classes: Classe
     for image, truth, guess in examples:
         photo = image.permute(1, 2, 0).numpy()
         masks = [colourise(plane.numpy().astype(classes.dtype), classes) for plane in (truth, guess)]
-        rows.append(np.hstack([np.pad(part, ((0, 4), (0, 4), (0, 0)), constant_values=255) for part in (photo, *masks)]))
+        rows.append(
+            np.hstack([np.pad(part, ((0, 4), (0, 4), (0, 0)), constant_values=255) for part in (photo, *masks)])
+        )
     return np.vstack(rows).astype(np.uint8, copy=False)

@@ -31,7 +31,7 @@ def resolve(recipe: Recipe, samples: list[Sample], cores: int | None = None) -> 
         found["train.channels_last"] = (device.type != "mps", "faster for convolutions on CPU and CUDA")
     if recipe.data.workers is None:
         found["data.workers"] = _workers(device.type, cores or os.cpu_count() or 1)
-    if recipe.train.epochs is None:
+    if recipe.train.epochs is None and recipe.train.budget is None:
         epochs = int(np.clip(round(IMAGES_TO_SEE / len(samples)), 20, 1000))
         found["train.epochs"] = (epochs, f"about {IMAGES_TO_SEE:,} images seen, {len(samples)} in training")
     values = {key.replace(".", "__"): value for key, (value, _) in found.items()}
@@ -49,7 +49,7 @@ def _working_size(recipe: Recipe, samples: list[Sample]) -> tuple[tuple[int, int
     aspect = float(np.median([sample.height / sample.width for sample in samples]))
     longest = min(largest, int(np.median([max(sample.size_hw) for sample in samples])))
     height, width = (longest, longest / aspect) if aspect > 1 else (longest * aspect, longest)
-    step = 2 ** (len(level_widths(recipe.with_values(model__width=1))) - 1) * recipe.model.stem
+    step = 2 ** (len(level_widths(recipe.with_values(model__width=1).model)) - 1) * recipe.model.stem
     fitted = (max(step, round(height / step) * step), max(step, round(width / step) * step))
     return fitted, f"the median aspect, at most {largest} pixels a side for size {recipe.size}"
 
