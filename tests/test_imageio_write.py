@@ -138,7 +138,10 @@ def test_a_staged_folder_takes_an_empty_target_only(tmp_path: Path) -> None:
         (stage / "a.txt").write_text("x")
     assert everything_in(empty) == ["a.txt"]
     for target in (full, file):
-        with pytest.raises(TargetError, match="exists already; remove it or choose another name"), staged_folder(target):
+        with (
+            pytest.raises(TargetError, match="exists already; remove it or choose another name"),
+            staged_folder(target),
+        ):
             pytest.fail("must not be entered")
     assert everything_in(full) == ["mine.txt"]
 

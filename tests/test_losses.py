@@ -37,7 +37,7 @@ def gradient(loss: LossFunction, logits: Tensor, target: Tensor) -> tuple[float,
     assert value.shape == ()
     value.backward()  # type: ignore[no-untyped-call]
     assert logits.grad is not None
-    return float(value), logits.grad
+    return float(value.detach()), logits.grad
 
 
 def slow(name: str, logits: Tensor, target: Tensor, terms: Terms) -> float:
@@ -177,9 +177,10 @@ def test_the_recipe_may_leave_the_background_out(name: str) -> None:
     assert value == gradient(loss_of(name), logits, without)[0]
     assert (grad[(target == 0).unsqueeze(1).expand_as(grad)] == 0).all()
     none = Classes.from_names(["sky", "road", "car"])
-    assert gradient(loss_of(name, none, background=False), logits, target)[0] == gradient(
-        loss_of(name, none), logits, target
-    )[0]
+    assert (
+        gradient(loss_of(name, none, background=False), logits, target)[0]
+        == gradient(loss_of(name, none), logits, target)[0]
+    )
 
 
 def test_focal_without_damping_is_cross_entropy() -> None:
@@ -216,7 +217,8 @@ def test_class_power_weighs_rare_classes_more() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "classes", "outputs"), [("bce", TWO, 1), ("bce", CLASSES, 3), ("dice", TWO, 2), ("cross_entropy", CLASSES, 3)]
+    ("name", "classes", "outputs"),
+    [("bce", TWO, 1), ("bce", CLASSES, 3), ("dice", TWO, 2), ("cross_entropy", CLASSES, 3)],
 )
 def test_outputs_for(name: str, classes: Classes, outputs: int) -> None:
     assert outputs_for(LossRecipe(name=name), classes) == outputs

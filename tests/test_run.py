@@ -30,7 +30,7 @@ def test_a_run_opens_as_it_was_created(run: Run) -> None:
 
 def test_a_folder_with_content_is_never_reused(run: Run, tmp_path: Path) -> None:
     before = (run.path / "run.yaml").read_bytes()
-    with pytest.raises(InputError, match=r"exists already; choose another --out"):
+    with pytest.raises(InputError, match="exists already; remove it or choose another name"):
         Run.create(run.path, Recipe(), shapes_classes(), {})
     assert (run.path / "run.yaml").read_bytes() == before
     (tmp_path / "file").write_text("x")

@@ -80,7 +80,12 @@ def test_groups_come_from_names(name: str, pattern: str | None, expected: str) -
 
 @pytest.mark.parametrize(
     ("pattern", "says"),
-    [("(", "not a regular expression"), (r"\d{9}", "does not match the name 'a1'"), ("(z)?a", "does not match"), ("x*", "does not match")],
+    [
+        ("(", "not a regular expression"),
+        (r"\d{9}", "does not match the name 'a1'"),
+        ("(z)?a", "does not match"),
+        ("x*", "does not match"),
+    ],
 )
 def test_a_pattern_that_gives_no_group_is_refused(pattern: str, says: str) -> None:
     with pytest.raises(InputError, match=says):

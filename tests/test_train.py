@@ -96,7 +96,9 @@ def test_losses_and_optimisers_train(shapes_dataset: Dataset, tmp_path: Path, lo
 
 
 def test_bf16_and_class_weights_train(shapes_dataset: Dataset, tmp_path: Path) -> None:
-    recipe = quick("train.precision=bf16", "loss.class_power=0.5", "optim.schedule=plateau", "train.deterministic=false")
+    recipe = quick(
+        "train.precision=bf16", "loss.class_power=0.5", "optim.schedule=plateau", "train.deterministic=false"
+    )
     run = maskwright.train(shapes_dataset, recipe, out=tmp_path / "run").run
     assert np.isfinite(losses(run)).all()
 

@@ -7,15 +7,17 @@ from hypothesis import strategies as st
 
 from maskwright.types import (
     IGNORE_COLOUR,
-    ClassInfo,
     Classes,
+    ClassInfo,
     InputError,
     default_colour,
     parse_colour,
     unknown_name,
 )
 
-names = st.lists(st.text("abcdefgh ßü", min_size=1).filter(str.strip).map(str.strip), min_size=1, max_size=9, unique=True)
+names = st.lists(
+    st.text("abcdefgh ßü", min_size=1).filter(str.strip).map(str.strip), min_size=1, max_size=9, unique=True
+)
 
 
 def info(index: int, name: str = "", colour: tuple[int, int, int] = (1, 2, 3)) -> ClassInfo:
@@ -92,7 +94,9 @@ def test_a_malformed_table_in_a_file_is_explained(rows: dict[str, object]) -> No
         Classes.from_dict(rows)
 
 
-@pytest.mark.parametrize(("count", "ignore", "dtype"), [(1, 255, np.uint8), (255, 255, np.uint8), (256, 65535, np.uint16)])
+@pytest.mark.parametrize(
+    ("count", "ignore", "dtype"), [(1, 255, np.uint8), (255, 255, np.uint8), (256, 65535, np.uint16)]
+)
 def test_ids_widen_beyond_255_classes(count: int, ignore: int, dtype: type) -> None:
     classes = Classes.from_names([f"c{i}" for i in range(count)])
     assert classes.ignore == ignore
@@ -113,7 +117,13 @@ def test_default_colours_are_all_different_and_never_white() -> None:
 @given(st.tuples(*[st.integers(0, 255)] * 3))
 def test_colours_are_read_in_every_spelling(colour: tuple[int, int, int]) -> None:
     r, g, b = colour
-    for text in (f"{r},{g},{b}", f" {r} {g} {b} ", f"{r}; {g}; {b}", f"#{r:02x}{g:02x}{b:02x}", f"{r:02X}{g:02X}{b:02X}"):
+    for text in (
+        f"{r},{g},{b}",
+        f" {r} {g} {b} ",
+        f"{r}; {g}; {b}",
+        f"#{r:02x}{g:02x}{b:02x}",
+        f"{r:02X}{g:02X}{b:02X}",
+    ):
         assert parse_colour(text) == colour
 
 

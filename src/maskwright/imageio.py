@@ -155,7 +155,7 @@ def read_plane(path: Path) -> Mask:
 
     Raises InputError for colour masks (the remedy is the colour format), truncated files and non-images.
     """
-    with _decoding(path), _open(path) as image:
+    with _decoding(path), _open(io.BytesIO(read_bytes(path))) as image:
         image.load()
         if image.mode == "1":
             return np.array(image.convert("L"), np.uint8)
@@ -192,7 +192,7 @@ def check_mask(mask_HW: Mask, classes: Classes, *, name: str, size_hw: tuple[int
             f"{name} is {columns}x{rows} but its image is {size_hw[1]}x{size_hw[0]}{turned}; "
             "export the mask at the image's size."
         )
-    present = np.unique(mask_HW)
+    present = np.unique(mask_HW).astype(np.int64)
     alien = present[(present >= len(classes)) & (present != classes.ignore)]
     if alien.size:
         listed = ", ".join(str(value) for value in alien[:5]) + (", ..." if alien.size > 5 else "")
@@ -204,7 +204,7 @@ def check_mask(mask_HW: Mask, classes: Classes, *, name: str, size_hw: tuple[int
 
 def read_colours(path: Path) -> Image:
     """Read a colour-coded mask as RGB uint8 without any smoothing, shape (H, W, 3)."""
-    with _decoding(path), _open(path) as image:
+    with _decoding(path), _open(io.BytesIO(read_bytes(path))) as image:
         image.info.pop("transparency", None)  # a mask's colour counts, however see-through
         return np.array(image.convert("RGB"), np.uint8)
 
@@ -370,17 +370,23 @@ def explained(path: Path) -> Iterator[None]:
         raise
 
 
+def require_free(target: Path) -> None:
+    """Raise TargetError where `target` exists already and is not an empty folder."""
+    with explained(target):
+        if target.exists() and (not target.is_dir() or any(target.iterdir())):
+            raise TargetError(f"{target} exists already; remove it or choose another name.")
+
+
 @contextmanager
 def staged_folder(target: Path) -> Iterator[Path]:
     """A hidden neighbour of `target` to fill; it becomes `target` only if the block succeeds.
 
     Raises TargetError where `target` exists already and is not an empty folder.
     """
+    require_free(target)
+    if not target.name:
+        raise TargetError(f"{target} has no name of its own; name a new folder.")
     with explained(target):
-        if target.exists() and (not target.is_dir() or any(target.iterdir())):
-            raise TargetError(f"{target} exists already; remove it or choose another name.")
-        if not target.name:
-            raise TargetError(f"{target} has no name of its own; name a new folder.")
         new_parents = [parent for parent in target.parents if not parent.exists()]
         target.parent.mkdir(parents=True, exist_ok=True)
         stage = target.with_name(f".{target.name}.{os.getpid()}.part")
@@ -421,4 +427,5 @@ def pack_colour(colour: Colour) -> int:
 def pack_colours(pixels_HW3: Image) -> NDArray[np.uint32]:
     """RGB pixels -> one integer a pixel, 0xRRGGBB, shape (H, W)."""
     wide = pixels_HW3.astype(np.uint32)
-    return (wide[..., 0] << 16) | (wide[..., 1] << 8) | wide[..., 2]
+    packed: NDArray[np.uint32] = (wide[..., 0] << np.uint32(16)) | (wide[..., 1] << np.uint32(8)) | wide[..., 2]
+    return packed

@@ -48,7 +48,7 @@ def confusion(target_HW: Mask, predicted_HW: Mask, classes: int) -> Confusion:
     step = max(1, (1 << 23) // columns)
     for top in range(0, target_HW.shape[0], step):
         rows = slice(top, top + step)
-        pair = [np.ascontiguousarray(target_HW[rows]), np.ascontiguousarray(predicted_HW[rows])]
+        pair = [np.ascontiguousarray(plane[rows], np.uint8) for plane in (target_HW, predicted_HW)]
         total += cv2.calcHist(pair, [0, 1], None, [classes, classes], bounds).astype(np.int64)
     return total
 
@@ -120,7 +120,8 @@ def summary(confusion_KK: Confusion, classes: Classes) -> dict[str, Any]:
 
 
 def _ratio(part: NDArray[Any], whole: NDArray[Any], empty: float = float("nan")) -> NDArray[np.float64]:
-    return np.divide(part, whole, out=np.full(len(part), empty), where=whole > 0)
+    ratio: NDArray[np.float64] = np.divide(part, whole, out=np.full(len(part), empty), where=whole > 0)
+    return ratio
 
 
 def _mean(values: NDArray[np.float64]) -> float:

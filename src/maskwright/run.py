@@ -22,8 +22,17 @@ from pathlib import Path
 from typing import Any
 
 from maskwright.config import Recipe, write_schema
-from maskwright.imageio import explained, read_bytes, read_json, read_yaml, write_json, write_text, write_yaml
-from maskwright.types import Classes, InputError, TargetError
+from maskwright.imageio import (
+    explained,
+    read_bytes,
+    read_json,
+    read_yaml,
+    require_free,
+    write_json,
+    write_text,
+    write_yaml,
+)
+from maskwright.types import Classes, InputError
 
 FORMAT = 1
 
@@ -39,9 +48,8 @@ class Run:
     @classmethod
     def create(cls, path: Path, recipe: Recipe, classes: Classes, about: dict[str, Any]) -> Run:
         """Start a run folder; raises InputError if one with content is there already."""
+        require_free(path)
         with explained(path):
-            if path.exists() and (not path.is_dir() or any(path.iterdir())):
-                raise TargetError(f"{path} exists already; choose another --out, or continue it with --resume {path}.")
             for folder in ("weights", "samples", "evaluation"):
                 (path / folder).mkdir(parents=True, exist_ok=True)
         write_schema(path / "recipe.schema.json")

@@ -12,7 +12,7 @@ from maskwright.console import say
 from maskwright.data.doors import Shares
 from maskwright.data.raindrops import DropStyle
 from maskwright.data.synth import demo_photos, synth_raindrops
-from maskwright.imageio import staged_folder
+from maskwright.imageio import require_free
 from maskwright.infer.predict import predict
 from maskwright.reporting.page import report
 from maskwright.scoring.score import evaluate
@@ -63,18 +63,18 @@ def demo(out: str | Path = "maskwright-demo", *, seed: int = 0) -> Story:
     """
     began = time.monotonic()
     folder = Path(out)
-    with staged_folder(folder) as stage:
-        say("1/5  drawing raindrops on ten photographs")
-        demo_photos(stage / "photos")
-        synth_raindrops(
-            stage / "photos",
-            stage / "data",
-            per_photo=PER_PHOTO,
-            size=(SIDE, SIDE),
-            seed=seed,
-            shares=SHARES,
-            style=STYLE,
-        )
+    require_free(folder)
+    say("1/5  drawing raindrops on ten photographs")
+    demo_photos(folder / "photos")
+    synth_raindrops(
+        folder / "photos",
+        folder / "data",
+        per_photo=PER_PHOTO,
+        size=(SIDE, SIDE),
+        seed=seed,
+        shares=SHARES,
+        style=STYLE,
+    )
     say("2/5  training a small U-Net")
     trained = train(folder / "data", Recipe.load("demo", [f"train.seed={seed}"]), out=folder / "run")
     say("3/5  scoring it on photographs it never saw")

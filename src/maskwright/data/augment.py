@@ -9,6 +9,7 @@ What a draw leaves out is skipped.
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import cv2
 import numpy as np
@@ -80,13 +81,13 @@ def warp(image_HW3: Image, mask_HW: Mask, matrix: Matrix, out_hw: tuple[int, int
             return image_HW3, mask_HW
         mirrored = np.array([[-1.0, 0, out_hw[1] - 1], [0, 1, 0], [0, 0, 1]])
         if np.array_equal(matrix, mirrored):
-            return np.asarray(cv2.flip(image_HW3, 1), np.uint8), np.asarray(cv2.flip(mask_HW, 1)).astype(mask_HW.dtype)
+            return cast(Image, cv2.flip(image_HW3, 1)), cast(Mask, cv2.flip(mask_HW, 1))
     size = (out_hw[1], out_hw[0])
     image = cv2.warpAffine(image_HW3, matrix[:2], size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
     mask = cv2.warpAffine(
         mask_HW, matrix[:2], size, flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT, borderValue=ignore
     )
-    return np.asarray(image, np.uint8), mask.astype(mask_HW.dtype, copy=False)
+    return cast(Image, image), cast(Mask, mask)
 
 
 def draw_table(recipe: AugmentRecipe, rng: np.random.Generator) -> NDArray[np.uint8] | None:

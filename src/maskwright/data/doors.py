@@ -98,7 +98,11 @@ def init_dataset(
         raise InputError(f"{photos} holds no images; expected JPEG or PNG files.")
     stems = Counter(stem_of(path) for path in paths)
     once = [path for path in paths if stems[stem_of(path)] == 1]
-    twins = [Skipped(str(p), f"{p} shares its stem with another photo; rename one.") for p in paths if p not in once]
+    twins = [
+        Skipped(str(path), f"{path} shares its stem with another photo; rename one.")
+        for path in paths
+        if stems[stem_of(path)] > 1
+    ]
     items = [Item(id=stem_of(path), image=path) for path in once]
     found = Listing(classes=classes, items=items, alone=twins)
     return build(
@@ -162,7 +166,7 @@ def with_splits(items: list[Item], shares: Shares) -> tuple[list[Item], str]:
     if not own:
         return _shared_out(items, shares), f"by {_rule(shares)}"
     items = [item if item.split else replace(item, split="train") for item in items]
-    if "val" in own or shares.val == 0:
+    if "val" in own or "train" not in own or shares.val == 0:
         return items, "given by the source"
     training = _shared_out([item for item in items if item.split == "train"], replace(shares, test=0.0))
     rest = [item for item in items if item.split != "train"]

@@ -48,7 +48,7 @@ class Decoded:
         mask_HW = self.dataset.mask(sample)
         return (
             box.forward_image(self.dataset.image(sample)),
-            box.forward_mask(mask_HW, self.dataset.classes.ignore),  # type: ignore[type-var]
+            box.forward_mask(mask_HW, self.dataset.classes.ignore),
         )
 
 

@@ -51,8 +51,8 @@ def assign_splits(keys: Iterable[str], *, val: float = 0.15, test: float = 0.15,
         split[next(key for key in order if split[key] != "test" or list(split.values()).count("test") > 1)] = "val"
     if "train" not in split.values():
         # The last group whose side keeps another one.
-        sides = Counter(split.values())
-        split[next(key for key in reversed(order) if sides[split[key]] > 1)] = "train"
+        count = Counter(split.values())
+        split[next(key for key in reversed(order) if count[split[key]] > 1)] = "train"
     return split
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections import Counter
 from pathlib import Path
 
@@ -51,34 +53,49 @@ def read_table(path: Path) -> dict[str, Colour]:
         data = read_yaml(path)
         if not isinstance(data, dict) or not data:
             raise InputError(f"{path} must map class names to colours, for example 'road: [128, 64, 128]'.")
-        rows = [(str(name), colour) for name, colour in data.items()]
-        table = {name: parse_colour(c if isinstance(c, str) else " ".join(map(str, c))) for name, c in rows}
+        rows = [(str(name), _colour_of(colour, path)) for name, colour in data.items()]
     else:
         lines = read_bytes(path).decode("utf-8-sig", errors="replace").splitlines()
-        table = dict(_table_line(line, path) for line in lines if _holds_colour(line))
-    if not table:
+        rows = [_table_line(line, path) for line in lines if _holds_colour(line)]
+    if not rows:
         raise InputError(f"{path} holds no colours; write one class a line as name,r,g,b.")
+    table = dict(rows)
+    if len(table) < len(rows):
+        again = next(name for name, count in Counter(name for name, _ in rows).items() if count > 1)
+        raise InputError(f"{path}: class '{again}' appears twice; give every colour a name of its own.")
     if twice := [colour for colour, count in Counter(table.values()).items() if count > 1]:
         names = [name for name, colour in table.items() if colour == twice[0]]
         raise InputError(f"{path}: '{names[0]}' and '{names[1]}' share the colour {twice[0]}; give each its own.")
     return table
 
 
+def _colour_of(value: object, path: Path) -> Colour:
+    try:
+        return parse_colour(" ".join(map(str, value)) if isinstance(value, list) else str(value))
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
 def _holds_colour(line: str) -> bool:
-    return bool(line.strip()) and not line.lstrip().startswith("#") and any(part.isdigit() for part in _cells(line))
+    return not line.lstrip().startswith("#") and any(word.isdigit() for word in _words(line))
 
 
-def _cells(line: str) -> list[str]:
-    return [cell for cell in line.replace(",", " ").replace(";", " ").split() if cell]
+def _words(line: str) -> list[str]:
+    return line.replace(",", " ").replace(";", " ").split()
 
 
 def _table_line(line: str, path: Path) -> tuple[str, Colour]:
-    cells = _cells(line)
-    first, last = cells[:3], cells[-3:]
-    if len(cells) >= 4 and all(cell.isdigit() for cell in first):
-        return " ".join(cells[3:]), parse_colour(",".join(first))
-    if len(cells) >= 4 and all(cell.isdigit() for cell in last):
-        return " ".join(cells[:-3]), parse_colour(",".join(last))
+    sign = "," if "," in line else ";"
+    cells = [cell.strip() for cell in next(csv.reader([line], delimiter=sign, skipinitialspace=True))]
+    words = _words(line)
+    # A name may be a number or hold spaces, so the order of these matters: name,r,g,b / r g b name / name r g b.
+    for name, colour in (
+        (sign.join(cells[:-3]), cells[-3:]),
+        (" ".join(words[3:]), words[:3]),
+        (" ".join(words[:-3]), words[-3:]),
+    ):
+        if name and all(part.isdigit() for part in colour):
+            return name, _colour_of(list(colour), path)
     raise InputError(f"{path}: line '{line.strip()}' is not a colour; write name,r,g,b.")
 
 
@@ -192,8 +209,10 @@ def write(dataset: Dataset, target: Path) -> None:
         write_bytes(target / "images" / sample.split / source.name, read_bytes(source))
         painted = colourise(dataset.mask(sample), dataset.classes)
         write_image(target / "masks" / sample.split / f"{source.stem}.png", painted)
-    rows = [",".join([item.name, *map(str, item.colour)]) for item in dataset.classes.items]
-    write_text(target / "colours.csv", "\n".join(["name,r,g,b", *rows]) + "\n")
+    table = io.StringIO()
+    writer = csv.writer(table, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
+    writer.writerows([("name", "r", "g", "b"), *((item.name, *item.colour) for item in dataset.classes.items)])
+    write_text(target / "colours.csv", table.getvalue())
 
 
 def _unpack(code: int) -> Colour:

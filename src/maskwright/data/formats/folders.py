@@ -20,7 +20,8 @@ READERS = {"binary": binary.read, "index": index.read, "colour": colour.read}
 def read(source: Path, options: Options) -> Listing:
     """Read `images/` + `masks/` as binary, index or colour masks, whichever they are; says which and why."""
     pairs, _ = find_pairs(source, options)
-    kind, why = kind_of(pairs, options)
+    table = None if options.table else index.table_file(source)
+    kind, why = ("index", f"{table.name} gives the classes") if table else kind_of(pairs, options)
     found = READERS[kind](source, options)
     return replace(found, notes=[f"masks read as '{kind}': {why}", *found.notes])
 

@@ -10,7 +10,7 @@ from maskwright.console import track
 from maskwright.data.dataset import Dataset
 from maskwright.data.formats.listing import Listing, Options, Pair, find_pairs, listing
 from maskwright.imageio import read_bytes, read_plane, read_yaml, write_bytes, write_mask, write_yaml
-from maskwright.types import IGNORE, Classes, InputError, Mask
+from maskwright.types import IGNORE, IGNORE_WIDE, Classes, InputError, Mask
 
 
 def read(source: Path, options: Options) -> Listing:
@@ -39,11 +39,17 @@ def known_classes(source: Path, options: Options) -> Classes | None:
     """The class table that options or a file in the source give, if any."""
     if options.names:
         return Classes.from_names(options.names)
-    for name in ("dataset.yaml", "classes.yaml"):
-        if (source / name).is_file():
-            data = read_yaml(source / name)
+    path = table_file(source)
+    return None if path is None else Classes.from_dict(read_yaml(path), source=str(path))
+
+
+def table_file(source: Path) -> Path | None:
+    """The `dataset.yaml` or `classes.yaml` in a source that holds a class table."""
+    for path in (source / "dataset.yaml", source / "classes.yaml"):
+        if path.is_file():
+            data = read_yaml(path)
             if isinstance(data, dict) and "classes" in data:
-                return Classes.from_dict(data, source=str(source / name))
+                return path
     return None
 
 
@@ -63,33 +69,26 @@ def scan(pairs: list[Pair], options: Options) -> tuple[dict[int, int], Classes]:
 
 
 class Renamer:
-    """Reads a stored mask and renames its ids; ids outside the table stay and are found by the contract."""
+    """Reads a stored mask and renames its ids; an id that nobody named is an InputError."""
 
     def __init__(self, ids: dict[int, int], classes: Classes, options: Options) -> None:
         self.classes = classes
-        self.table = np.arange(65536, dtype=np.uint16)
-        # An id that is not in the table must stay outside of it.
-        self.table[: len(classes)] = len(classes)
-        for stored, new in ids.items():
-            self.table[stored] = new
-        for stored in (classes.ignore, *options.ignore_ids):
-            self.table[stored] = classes.ignore
+        self.table = np.full(IGNORE_WIDE + 1, -1, np.int32)
+        self.table[list(ids)] = list(ids.values())
+        self.table[[classes.ignore, *options.ignore_ids]] = classes.ignore
 
     def __call__(self, path: Path) -> Mask:
         """Class ids (H, W) of one file."""
         plane = read_plane(path)
         renamed = self.table[plane]
-        alien = (renamed >= len(self.classes)) & (renamed != self.classes.ignore)
-        # Where an id is alien, its stored value is what the person knows it by.
-        result = np.where(alien, plane, renamed)
-        if alien.any():
-            first = int(plane[alien][0])
+        if renamed.min() < 0:
+            alien = int(plane[renamed < 0][0])
             raise InputError(
-                f"{path} holds id {first}, outside the class table 0..{len(self.classes) - 1} "
+                f"{path} holds id {alien}, outside the class table 0..{len(self.classes) - 1} "
                 f"(ignore {self.classes.ignore}); name all classes with --classes, "
-                f"or leave the id out with --ignore {first}."
+                f"or leave the id out with --ignore {alien}."
             )
-        return result.astype(self.classes.dtype)
+        return renamed.astype(self.classes.dtype)
 
 
 def write(dataset: Dataset, target: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -94,25 +94,27 @@ def find_pairs(source: Path, options: Options) -> tuple[list[Pair], list[Skipped
     images = _collect(source, options.images, IMAGE_FOLDERS, IMAGE_SUFFIXES, "images")
     masks = _collect(source, options.masks, MASK_FOLDERS, MASK_SUFFIXES, "masks")
     if options.mask_suffix:
-        masks = {(s, stem.removesuffix(options.mask_suffix)): paths for (s, stem), paths in masks.items()}
+        longer, masks = masks, defaultdict(list)
+        for (split, stem), paths in longer.items():
+            masks[split, stem.removesuffix(options.mask_suffix)] += paths
     if not images:
         raise InputError(f"{source} holds no images; expected JPEG or PNG files in its images folder.")
     alone: list[Skipped] = []
     pairs: list[Pair] = []
-    stems = [stem for _, stem in images]
+    stems = Counter(stem for _, stem in images)
     for key in sorted(images.keys() | masks.keys()):
         split, stem = key
         files = (images.get(key, []), masks.get(key, []))
         if any(len(side) > 1 for side in files):
             twins = next(side for side in files if len(side) > 1)
             reason = f"{twins[0]} and {twins[1]} share one stem, so images and masks cannot be matched; rename one."
-            alone += [Skipped(str(path), reason) for path in twins]
+            alone += [Skipped(str(path), reason) for side in files for path in side]
         elif not files[0]:
             alone.append(Skipped(str(files[1][0]), f"{files[1][0]} is a mask without an image of the same stem."))
         elif not files[1]:
             alone.append(Skipped(str(files[0][0]), f"{files[0][0]} is an image without a mask of the same stem."))
         else:
-            name = f"{split}-{stem}" if stems.count(stem) > 1 else stem
+            name = f"{split}-{stem}" if stems[stem] > 1 else stem
             pairs.append(Pair(id=name, image=files[0][0], mask=files[1][0], split=split))
     if not pairs:
         raise InputError(
