@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 
 from maskwright.data.dataset import Dataset, Sample
-from maskwright.imageio import content_hash, read_bytes, write_image, write_mask
+from maskwright.files import content_hash, read_bytes
+from maskwright.imageio import write_image, write_mask
 from maskwright.types import Classes, Image, Mask
 
 NAMES = ("background", "disc", "box")

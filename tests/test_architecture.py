@@ -15,7 +15,7 @@ import maskwright
 HOME = Path(maskwright.__file__).parent
 FILES = sorted(HOME.rglob("*.py"))
 LAYERS = [
-    {"types", "config", "run", "imageio", "geometry", "console"},
+    {"types", "config", "run", "files", "imageio", "geometry", "console"},
     {"data", "models", "losses", "metrics"},
     {"infer"},
     {"scoring", "prompt"},
@@ -25,7 +25,6 @@ LAYERS = [
 ]
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
 LONG_FILES = {
-    "imageio.py": "one reader and one writer of images; reads well whole",
     "cli.py": "one short function a verb, most lines are help texts",
 }
 LONG_FUNCTIONS = {

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from drawing import photo
 
-from maskwright.imageio import IMAGE_SUFFIXES, list_files, read_bytes, read_image, stem_of, write_image
+from maskwright.files import list_files, read_bytes, stem_of
+from maskwright.imageio import IMAGE_SUFFIXES, read_image, write_image
 from maskwright.types import InputError
 
 

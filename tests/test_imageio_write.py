@@ -13,23 +13,17 @@ import pytest
 from drawing import photo, shapes, shapes_classes
 from PIL import Image as PILImage
 
-from maskwright.imageio import (
-    colourise,
-    overlay,
-    read_colours,
-    read_image,
+from maskwright.files import (
     read_json,
-    read_mask,
     read_yaml,
     staged_folder,
     write_bytes,
-    write_image,
     write_json,
-    write_mask,
     write_text,
     write_through,
     write_yaml,
 )
+from maskwright.imageio import colourise, overlay, read_colours, read_image, read_mask, write_image, write_mask
 from maskwright.types import Classes, InputError, TargetError
 
 CLASSES = shapes_classes()

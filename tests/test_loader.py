@@ -109,6 +109,17 @@ def test_the_order_has_a_random_stream_of_its_own() -> None:
         assert order != draw_generator(0, 0, index).permutation(40).tolist()
 
 
+def test_an_epoch_may_shrink_what_the_network_sees(shapes_dataset: Dataset) -> None:
+    recipe = Recipe.load("default", ["data.size=[32, 41]", "data.cache=false", "train.batch=2", "augment={flip: 0}"])
+    pairs = opened(shapes_dataset, recipe)
+    whole, half = (next(iter(training_batches(pairs, recipe, 255, lambda s=s: s))) for s in (1, 2))  # type: ignore[misc]
+    assert whole[0].shape == (2, 3, 32, 41)
+    assert half[0].shape == (2, 3, 16, 21)
+    assert half[1].shape == (2, 16, 21)
+    small = whole[0][:, :, :, :40].float().reshape(2, 3, 16, 2, 20, 2).mean(dim=(3, 5))
+    assert (half[0][:, :, :, :20].float() - small).abs().mean() < 12, "the same view, half as large"
+
+
 def test_crops_are_what_the_network_sees(shapes_dataset: Dataset) -> None:
     recipe = RECIPE.with_values(data__crop=(16, 20))
     image, mask = epochs(opened(shapes_dataset), recipe, (0,))[0][0]

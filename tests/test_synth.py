@@ -15,7 +15,8 @@ from maskwright.data.dataset import Dataset
 from maskwright.data.doors import Shares
 from maskwright.data.raindrops import DropStyle, _draw_drops, _render, raindrops
 from maskwright.data.synth import demo_photos, synth_raindrops
-from maskwright.imageio import check_mask, read_bytes, read_image, write_image
+from maskwright.files import read_bytes
+from maskwright.imageio import check_mask, read_image, write_image
 from maskwright.types import Image, InputError
 
 PLAIN = DropStyle(radius=(0.2, 0.2), rim=0, highlight=0, soft=0, merged=0, runny=0)

@@ -132,7 +132,7 @@ def test_resuming_on_changed_data_is_refused(shapes_dataset: Dataset, tmp_path: 
     run = maskwright.train(shapes_dataset, quick("train.epochs=1"), out=tmp_path / "run").run
     table = shapes_dataset.path / "samples.csv"
     table.write_text(table.read_text().replace(",test,", ",train,", 1))
-    with pytest.raises(InputError, match="not what .* was trained on"):
+    with pytest.raises(InputError, match=r"not what .* was trained on"):
         maskwright.resume(run)
 
 

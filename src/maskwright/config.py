@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
-from maskwright.imageio import read_yaml, write_text
+from maskwright.files import read_yaml, write_text
 from maskwright.types import InputError, unknown_name
 
 Size = Literal["tiny", "small", "base"]
@@ -144,6 +144,9 @@ class TrainRecipe(Section):
     epochs: Positive | None = Field(default=None, description="passes over the training images; derived if null")
     budget: Annotated[float, Field(gt=0)] | None = Field(
         default=None, description="minutes for everything up to the last checkpoint; replaces `epochs`"
+    )
+    small_first: Share = Field(
+        default=0.0, description="share of the training that sees images at half the working size, four times as fast"
     )
     batch: Positive = Field(default=8, description="images a step")
     patience: Positive | None = Field(default=None, description="stop after this many validations without a gain")

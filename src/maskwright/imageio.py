@@ -1,36 +1,24 @@
-"""Images and masks to and from disk: one reader, one writer, nothing half-written.
-
-Every reader raises InputError with the file and the remedy; every writer goes through a temporary
-neighbour and a rename, so that a full disk or a kill leaves the old file or none.
-"""
+"""Images and masks to and from disk: the only reader and the only writer of pixels."""
 
 from __future__ import annotations
 
-import errno
-import hashlib
 import io
-import json
-import math
-import os
-import shutil
 import struct
 import threading
-import unicodedata
 import warnings
 import zlib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 from PIL import Image as PILImage
 from PIL import ImageOps, UnidentifiedImageError
 
-from maskwright.types import Classes, Colour, Image, InputError, Mask, TargetError
+from maskwright.files import read_bytes, write_bytes
+from maskwright.types import Classes, Colour, Image, InputError, Mask
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
 MASK_SUFFIXES = frozenset({".png", ".bmp", ".tif", ".tiff", ".gif", ".pgm", ".ppm"})
@@ -39,9 +27,6 @@ _EXIF_ORIENTATION = 0x0112
 _OPENING = threading.Lock()
 # What decoders raise for damaged bytes: Pillow has no error type of its own.
 _DAMAGE = (OSError, SyntaxError, EOFError, ValueError, TypeError, LookupError, struct.error, zlib.error, cv2.error)
-
-
-# ---------------------------------------------------------------- reading
 
 
 def read_image(path: Path) -> Image:
@@ -140,16 +125,6 @@ def _decode_slowly(header: PILImage.Image, path: Path) -> Image:
     return np.array(image.convert("RGB"), np.uint8)
 
 
-def image_size(path: Path) -> tuple[int, int]:
-    """(rows, columns) of a photo after its EXIF rotation, from the header alone."""
-    with _decoding(path), _open(path) as header:
-        width, height = header.size
-        if header.format == "TIFF":  # Pillow may have turned the size already
-            width, height = header.tag_v2[256], header.tag_v2[257]  # type: ignore[attr-defined]
-        turned = header.getexif().get(_EXIF_ORIENTATION, 1) in (5, 6, 7, 8)
-    return (width, height) if turned else (height, width)
-
-
 def read_plane(path: Path) -> Mask:
     """Read a single-channel mask file as stored: palette index or grey value, shape (H, W), uint8 or uint16.
 
@@ -209,52 +184,6 @@ def read_colours(path: Path) -> Image:
         return np.array(image.convert("RGB"), np.uint8)
 
 
-def read_bytes(path: Path) -> bytes:
-    """The file's bytes; a missing, unreadable or empty file is an InputError."""
-    try:
-        data = Path(path).read_bytes()
-    except FileNotFoundError as error:
-        raise InputError(f"{path} does not exist; check the path.") from error
-    except IsADirectoryError as error:
-        raise InputError(f"{path} is a folder where a file was expected.") from error
-    except PermissionError as error:
-        raise InputError(f"{path} may not be read; check its permissions.") from error
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}); check the path and the disk.") from error
-    if not data:
-        raise InputError(f"{path} is empty; copy or export the file again.")
-    return data
-
-
-def content_hash(data: bytes) -> str:
-    """128-bit BLAKE2b of a file's bytes, as 32 hexadecimal digits."""
-    return hashlib.blake2b(data, digest_size=16).hexdigest()
-
-
-def list_files(folder: Path, suffixes: frozenset[str]) -> list[Path]:
-    """Files below `folder` with one of the suffixes, sorted by relative path; hidden files are left out."""
-    if not folder.exists():
-        raise InputError(f"Folder {folder} does not exist; check the path.")
-    if not folder.is_dir():
-        raise InputError(f"{folder} is a file where a folder was expected.")
-    found = [
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in suffixes
-        and path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    ]
-    return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
-
-
-def stem_of(path: Path) -> str:
-    """The file's stem in one Unicode form: a decomposed umlaut from one system matches a composed one from another."""
-    return unicodedata.normalize("NFC", path.stem)
-
-
-# ---------------------------------------------------------------- writing
-
-
 def write_mask(path: Path, mask_HW: Mask, classes: Classes) -> None:
     """Write class ids as a single-channel PNG, with the class colours as its palette where ids fit 8 bits."""
     write_bytes(path, encode_mask(mask_HW, classes))
@@ -295,128 +224,6 @@ def overlay(image_HW3: Image, mask_HW: Mask, classes: Classes, *, opacity: float
     if classes.background is not None:
         show &= mask_HW != classes.background
     return np.where(show[..., None], mixed, image_HW3).astype(np.uint8, copy=False)
-
-
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file atomically: the old content or the new, never a part."""
-    write_through(path, lambda temporary: _write_synced(temporary, data))
-
-
-def write_text(path: Path, text: str) -> None:
-    """`write_bytes` for UTF-8 text."""
-    write_bytes(path, text.encode())
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON, indented, atomically; NaN and infinity become null."""
-    write_text(path, json.dumps(_finite(value), indent=2, ensure_ascii=False) + "\n")
-
-
-def write_yaml(path: Path, value: Any) -> None:
-    """Write YAML in the order given, atomically."""
-    write_text(path, yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=120))
-
-
-def read_json(path: Path) -> Any:
-    """Read JSON; a malformed file is an InputError that names it."""
-    try:
-        return json.loads(read_bytes(path))
-    except ValueError as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{path} is not valid JSON ({error}); correct it or write it anew.") from error
-
-
-def read_yaml(path: Path) -> Any:
-    """Read YAML; a malformed file is an InputError that names it."""
-    try:
-        return yaml.safe_load(read_bytes(path))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        first_line = str(error).splitlines()[0]
-        raise InputError(f"{path} is not valid YAML ({first_line}); correct it there.") from error
-
-
-def write_through(path: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` fill a temporary neighbour, then rename it to `path`; failures leave nothing behind."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with explained(path):
-        try:
-            write(temporary)
-            os.replace(temporary, path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-
-
-def _write_synced(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-@contextmanager
-def explained(path: Path) -> Iterator[None]:
-    """Turn an OSError while writing `path` into a TargetError with the remedy."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise TargetError(f"The disk is full while writing {path}; free some space or write elsewhere.") from error
-        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
-            raise TargetError(f"{path} may not be written; choose a folder that is yours to write.") from error
-        if isinstance(error, FileExistsError | NotADirectoryError | FileNotFoundError | IsADirectoryError):
-            raise TargetError(f"{path} cannot be written ({error.strerror}); choose another path.") from error
-        raise
-
-
-def require_free(target: Path) -> None:
-    """Raise TargetError where `target` exists already and is not an empty folder."""
-    with explained(target):
-        if target.exists() and (not target.is_dir() or any(target.iterdir())):
-            raise TargetError(f"{target} exists already; remove it or choose another name.")
-
-
-@contextmanager
-def staged_folder(target: Path) -> Iterator[Path]:
-    """A hidden neighbour of `target` to fill; it becomes `target` only if the block succeeds.
-
-    Raises TargetError where `target` exists already and is not an empty folder.
-    """
-    require_free(target)
-    if not target.name:
-        raise TargetError(f"{target} has no name of its own; name a new folder.")
-    with explained(target):
-        new_parents = [parent for parent in target.parents if not parent.exists()]
-        target.parent.mkdir(parents=True, exist_ok=True)
-        stage = target.with_name(f".{target.name}.{os.getpid()}.part")
-        shutil.rmtree(stage, ignore_errors=True)
-        try:
-            stage.mkdir()
-            yield stage
-            if target.exists():
-                target.rmdir()
-            stage.rename(target)
-        except BaseException:
-            shutil.rmtree(stage, ignore_errors=True)
-            with suppress(OSError):
-                for parent in new_parents:
-                    parent.rmdir()
-            raise
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    if isinstance(value, np.ndarray):
-        return _finite(value.tolist())
-    if isinstance(value, np.generic):
-        return _finite(value.item())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
 
 
 def pack_colour(colour: Colour) -> int:

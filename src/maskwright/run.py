@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from maskwright.config import Recipe, write_schema
-from maskwright.imageio import (
+from maskwright.files import (
     explained,
     read_bytes,
     read_json,

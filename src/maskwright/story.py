@@ -12,7 +12,7 @@ from maskwright.console import say
 from maskwright.data.doors import Shares
 from maskwright.data.raindrops import DropStyle
 from maskwright.data.synth import demo_photos, synth_raindrops
-from maskwright.imageio import require_free
+from maskwright.files import require_free
 from maskwright.infer.predict import predict
 from maskwright.reporting.page import report
 from maskwright.scoring.score import evaluate

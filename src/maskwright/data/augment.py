@@ -34,12 +34,13 @@ def augment(
     *,
     out_hw: tuple[int, int],
     ignore: int,
+    zoom: float = 1.0,
 ) -> tuple[Image, Mask]:
-    """One random version of a sample, at `out_hw` (a crop where smaller than the sample).
+    """One random version of a sample, zoomed by `zoom`, at `out_hw` (a crop where that is smaller).
 
     Returns image (h, w, 3) uint8 and mask (h, w) whose ids are a subset of the ids before, plus ignore.
     """
-    matrix = draw_geometry(recipe, rng, (image_HW3.shape[0], image_HW3.shape[1]), out_hw)
+    matrix = draw_geometry(recipe, rng, (image_HW3.shape[0], image_HW3.shape[1]), out_hw, zoom)
     image_HW3, mask_HW = warp(image_HW3, mask_HW, matrix, out_hw, ignore)
     table = draw_table(recipe, rng)
     if table is not None:
@@ -50,10 +51,14 @@ def augment(
 
 
 def draw_geometry(
-    recipe: AugmentRecipe, rng: np.random.Generator, in_hw: tuple[int, int], out_hw: tuple[int, int]
+    recipe: AugmentRecipe,
+    rng: np.random.Generator,
+    in_hw: tuple[int, int],
+    out_hw: tuple[int, int],
+    zoom: float = 1.0,
 ) -> Matrix:
-    """A 3x3 matrix from source pixels (x, y, 1) to output pixels."""
-    zoom = math.exp(rng.uniform(math.log(recipe.scale[0]), math.log(recipe.scale[1])))
+    """A 3x3 matrix from source pixels (x, y, 1) to output pixels; the zoom drawn is multiplied by `zoom`."""
+    zoom *= math.exp(rng.uniform(math.log(recipe.scale[0]), math.log(recipe.scale[1])))
     angle = math.radians(rng.uniform(-recipe.rotate, recipe.rotate)) if recipe.rotate else 0.0
     shift = rng.uniform(-recipe.shift, recipe.shift, 2) * out_hw[::-1] if recipe.shift else np.zeros(2)
     flip_x = -1.0 if recipe.flip and rng.random() < recipe.flip else 1.0

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from maskwright.console import Skipped
-from maskwright.imageio import content_hash, decode_image, read_bytes, read_mask, read_yaml, write_yaml
+from maskwright.files import content_hash, read_bytes, read_yaml, write_yaml
+from maskwright.imageio import decode_image, read_mask
 from maskwright.run import read_csv, write_csv
 from maskwright.types import Classes, Image, InputError, Mask
 

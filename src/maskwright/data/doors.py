@@ -15,18 +15,8 @@ from maskwright.data.dataset import Dataset, Sample
 from maskwright.data.formats import FORMATS
 from maskwright.data.formats.listing import Item, Listing, Options
 from maskwright.data.split import assign_splits, group_of
-from maskwright.imageio import (
-    IMAGE_SUFFIXES,
-    check_mask,
-    content_hash,
-    decode_image,
-    encode_mask,
-    list_files,
-    read_bytes,
-    staged_folder,
-    stem_of,
-    write_bytes,
-)
+from maskwright.files import content_hash, list_files, read_bytes, staged_folder, stem_of, write_bytes
+from maskwright.imageio import IMAGE_SUFFIXES, check_mask, decode_image, encode_mask
 from maskwright.types import Classes, InputError, TargetError, unknown_name
 
 AT_ONCE = 64

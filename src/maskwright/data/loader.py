@@ -22,11 +22,12 @@ from torch.utils.data import Dataset as TorchDataset
 from maskwright.config import Recipe
 from maskwright.data.augment import augment, draw_generator
 from maskwright.data.dataset import Dataset, Sample
+from maskwright.files import write_through
 from maskwright.geometry import Letterbox
-from maskwright.imageio import write_through
 from maskwright.types import Image, InputError, Mask
 
 Pair = tuple[Image, Mask]
+Address = tuple[int, int, int]
 MASKS_TO_COUNT = 2000
 Progress = Callable[[Sequence[Sample], str], Iterator[Sample]]
 
@@ -143,7 +144,10 @@ def count_pixels(pairs: Decoded | Cached, classes: int) -> NDArray[np.int64]:
 
 
 class TrainingItems(TorchDataset[tuple[Tensor, Tensor]]):
-    """Augmented samples, addressed by (epoch, index): image (3, H, W) uint8, mask (H, W)."""
+    """Augmented samples, addressed by (epoch, index, shrink): image (3, H, W) uint8, mask (H, W).
+
+    `shrink` divides the working size; the random draw does not depend on it.
+    """
 
     def __init__(self, pairs: Decoded | Cached, recipe: Recipe, ignore: int) -> None:
         self.pairs, self.recipe, self.ignore = pairs, recipe, ignore
@@ -154,11 +158,13 @@ class TrainingItems(TorchDataset[tuple[Tensor, Tensor]]):
     def __len__(self) -> int:
         return len(self.pairs)
 
-    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, Tensor]:
-        epoch, index = key
+    def __getitem__(self, key: Address) -> tuple[Tensor, Tensor]:
+        epoch, index, shrink = key
         rng = draw_generator(self.recipe.train.seed, epoch, index)
         image, mask = self.pairs[index]
-        return _to_tensors(augment(image, mask, self.recipe.augment, rng, out_hw=self.out_hw, ignore=self.ignore))
+        out_hw = (-(-self.out_hw[0] // shrink), -(-self.out_hw[1] // shrink))
+        pair = augment(image, mask, self.recipe.augment, rng, out_hw=out_hw, ignore=self.ignore, zoom=1 / shrink)
+        return _to_tensors(pair)
 
 
 class PlainItems(TorchDataset[tuple[Tensor, Tensor]]):
@@ -174,11 +180,14 @@ class PlainItems(TorchDataset[tuple[Tensor, Tensor]]):
         return _to_tensors(self.pairs[index])
 
 
-class EpochSampler(Sampler[tuple[int, int]]):
-    """Yields (epoch, index) in an order seeded by (seed, epoch); `set_epoch` is called by the training loop."""
+class EpochSampler(Sampler[Address]):
+    """Yields (epoch, index, shrink) in an order seeded by (seed, epoch).
 
-    def __init__(self, count: int, seed: int) -> None:
-        self.count, self.seed, self.epoch = count, seed, 0
+    `set_epoch` is called by the training loop; `shrink` is asked once, when an epoch begins.
+    """
+
+    def __init__(self, count: int, seed: int, shrink: Callable[[], int] = lambda: 1) -> None:
+        self.count, self.seed, self.epoch, self.shrink = count, seed, 0, shrink
 
     def __len__(self) -> int:
         return self.count
@@ -187,26 +196,33 @@ class EpochSampler(Sampler[tuple[int, int]]):
         """Choose the epoch that the next iteration draws."""
         self.epoch = epoch
 
-    def __iter__(self) -> Iterator[tuple[int, int]]:
+    def __iter__(self) -> Iterator[Address]:
         # A stream of its own; the 1 sets it apart from sample 0's, as numpy takes (a, b) and (a, b, 0) for the same.
         order = np.random.default_rng((self.seed, self.epoch, 0, 1)).permutation(self.count)
-        yield from ((self.epoch, int(index)) for index in order)
+        epoch, shrink = self.epoch, self.shrink()
+        yield from ((epoch, int(index), shrink) for index in order)
 
 
-def training_batches(pairs: Decoded | Cached, recipe: Recipe, ignore: int) -> DataLoader[tuple[Tensor, Tensor]]:
-    """Shuffled, augmented batches; the last incomplete one of an epoch is dropped."""
+def training_batches(
+    pairs: Decoded | Cached, recipe: Recipe, ignore: int, shrink: Callable[[], int] = lambda: 1
+) -> DataLoader[tuple[Tensor, Tensor]]:
+    """Shuffled, augmented batches; the last incomplete one of an epoch is dropped.
+
+    `shrink` says by what the working size is divided in the epoch that begins.
+    """
     items = TrainingItems(pairs, recipe, ignore)
     batch = min(recipe.train.batch, len(items))
     workers = recipe.data.workers or 0
     return DataLoader(
         items,
         batch_size=batch,
-        sampler=EpochSampler(len(items), recipe.train.seed),
+        sampler=EpochSampler(len(items), recipe.train.seed, shrink),
         drop_last=True,
         num_workers=workers,
         persistent_workers=workers > 0,
         worker_init_fn=one_thread,
         pin_memory=torch.cuda.is_available(),
+        # A forked copy of a process that runs threads (OpenCV, OpenMP) may hang.
         multiprocessing_context="spawn" if workers else None,
     )
 

@@ -19,18 +19,8 @@ from maskwright.data.dataset import Dataset, Sample
 from maskwright.data.doors import Imported, Shares
 from maskwright.data.raindrops import DropStyle, raindrops
 from maskwright.data.split import assign_splits, group_of
-from maskwright.imageio import (
-    IMAGE_SUFFIXES,
-    content_hash,
-    decode_image,
-    encode_mask,
-    explained,
-    list_files,
-    read_bytes,
-    staged_folder,
-    stem_of,
-    write_bytes,
-)
+from maskwright.files import content_hash, explained, list_files, read_bytes, staged_folder, stem_of, write_bytes
+from maskwright.imageio import IMAGE_SUFFIXES, decode_image, encode_mask
 from maskwright.types import Classes, Image, InputError, TargetError
 
 CLASSES = Classes.from_names(["background", "raindrop"], colours={"raindrop": (26, 133, 255)})

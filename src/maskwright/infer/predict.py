@@ -11,18 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from maskwright.console import Skipped, track
-from maskwright.imageio import (
-    IMAGE_SUFFIXES,
-    colourise,
-    explained,
-    list_files,
-    overlay,
-    read_image,
-    stem_of,
-    write_bytes,
-    write_image,
-    write_mask,
-)
+from maskwright.files import explained, list_files, stem_of, write_bytes
+from maskwright.imageio import IMAGE_SUFFIXES, colourise, overlay, read_image, write_image, write_mask
 from maskwright.infer.predictor import Predictor, first_maximum
 from maskwright.run import Run
 from maskwright.types import InputError, TargetError

@@ -14,7 +14,7 @@ from markupsafe import Markup
 from pydantic import BaseModel
 
 from maskwright.config import Recipe
-from maskwright.imageio import read_bytes, read_json, write_text
+from maskwright.files import read_bytes, read_json, write_text
 from maskwright.reporting import plots
 from maskwright.reporting.words import (
     FILTERS,

@@ -13,7 +13,8 @@ import numpy as np
 
 from maskwright.console import Skipped, track
 from maskwright.data.dataset import Dataset, Sample
-from maskwright.imageio import colourise, overlay, write_image, write_json
+from maskwright.files import write_json
+from maskwright.imageio import colourise, overlay, write_image
 from maskwright.infer.predictor import Predictor
 from maskwright.metrics import DEFINITIONS, Confusion, confusion, mean_iou, scores, summary
 from maskwright.run import Run, now

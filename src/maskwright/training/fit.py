@@ -123,7 +123,7 @@ def fit(run: Run, data: Dataset, skipped: list[Skipped], clock: Clock) -> Traine
     with quiet_lightning():
         build_trainer(recipe, run, [keeper, stopper, Progress()]).fit(
             task,
-            training_batches(train_pairs, recipe, classes.ignore),
+            training_batches(train_pairs, recipe, classes.ignore, task.shrink),
             plain_batches(val_pairs, recipe),
             ckpt_path=run.checkpoint if run.checkpoint.is_file() else None,
             weights_only=False,

@@ -15,13 +15,14 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from maskwright.console import progress_bar, say
-from maskwright.imageio import colourise, write_bytes, write_image, write_through
+from maskwright.files import write_bytes, write_through
+from maskwright.imageio import colourise, write_image
 from maskwright.run import Run
-from maskwright.training.task import SegmentationTask
+from maskwright.training.task import Clock, SegmentationTask
 from maskwright.types import Classes, Image
 
 PICTURES = 10
-CLOSING_SECONDS = 4.0  # the last checkpoint and the report
+CLOSING_SHARE, CLOSING_SECONDS = 0.04, 12.0  # at most, for start-up, the last checkpoint and the report
 
 
 class Keeper(Callback):
@@ -116,7 +117,9 @@ class Stopper(Callback):
         if not self._validated:
             # Until one validation has been timed: a batch of it takes at most half as long as one of training.
             seconds_a_batch = (time.monotonic() - self._began) / self._batches
-            task.clock.reserve_seconds = 0.5 * seconds_a_batch * sum(trainer.num_val_batches) + CLOSING_SECONDS
+            task.clock.reserve_seconds = 0.5 * seconds_a_batch * sum(trainer.num_val_batches) + closing_seconds(
+                task.clock
+            )
         if task.clock.budget_seconds is not None and task.clock.share() >= 1:
             self.reason = "budget used up"
             trainer.check_val_every_n_epoch = 1
@@ -128,7 +131,7 @@ class Stopper(Callback):
     def on_validation_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
         assert isinstance(task, SegmentationTask)
         self._validated = True
-        task.clock.reserve_seconds = 1.2 * (time.monotonic() - self._validation_began) + CLOSING_SECONDS
+        task.clock.reserve_seconds = 1.2 * (time.monotonic() - self._validation_began) + closing_seconds(task.clock)
         patience = task.recipe.train.patience
         if patience is not None and task.plateau.since_best >= patience:
             self.reason = f"no gain in {patience} validations"
@@ -163,6 +166,11 @@ class Progress(Callback):
 
     def teardown(self, trainer: L.Trainer, task: L.LightningModule, stage: str) -> None:
         self.bar.stop()
+
+
+def closing_seconds(clock: Clock) -> float:
+    """What a budget keeps back beside the last validation."""
+    return min(CLOSING_SECONDS, CLOSING_SHARE * (clock.budget_seconds or 0))
 
 
 def write_weights(run: Run, which: str, network: nn.Module) -> None:

@@ -121,6 +121,10 @@ class SegmentationTask(L.LightningModule):
             return self.clock.share()
         return min(1.0, self.global_step / max(1, self.total_steps))
 
+    def shrink(self) -> int:
+        """What the working size is divided by in the epoch that begins: 2 early on, where the recipe says so."""
+        return 2 if self.progress() < self.recipe.train.small_first else 1
+
     def configure_optimizers(self) -> torch.optim.Optimizer:
         optim = self.recipe.optim
         kind = torch.optim.AdamW if optim.name == "adamw" else torch.optim.Adam

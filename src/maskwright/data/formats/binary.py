@@ -8,7 +8,8 @@ import numpy as np
 
 from maskwright.data.dataset import Dataset
 from maskwright.data.formats.listing import Listing, Options, find_pairs, listing
-from maskwright.imageio import read_bytes, read_plane, write_bytes, write_image
+from maskwright.files import read_bytes, write_bytes
+from maskwright.imageio import read_plane, write_image
 from maskwright.types import Classes, InputError, Mask
 
 

@@ -12,7 +12,8 @@ from maskwright.console import Skipped
 from maskwright.data.dataset import SPLITS, Dataset
 from maskwright.data.formats.index import Renamer
 from maskwright.data.formats.listing import Item, Listing, Options
-from maskwright.imageio import IMAGE_SUFFIXES, MASK_SUFFIXES, list_files, read_bytes, stem_of, write_bytes, write_mask
+from maskwright.files import list_files, read_bytes, stem_of, write_bytes
+from maskwright.imageio import IMAGE_SUFFIXES, MASK_SUFFIXES, write_mask
 from maskwright.types import Classes, Colour, InputError
 
 COLOURS: dict[str, Colour] = {

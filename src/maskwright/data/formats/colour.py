@@ -12,17 +12,8 @@ import numpy as np
 from maskwright.console import track
 from maskwright.data.dataset import Dataset
 from maskwright.data.formats.listing import Listing, Options, Pair, find_pairs, listing
-from maskwright.imageio import (
-    colourise,
-    pack_colour,
-    pack_colours,
-    read_bytes,
-    read_colours,
-    read_yaml,
-    write_bytes,
-    write_image,
-    write_text,
-)
+from maskwright.files import read_bytes, read_yaml, write_bytes, write_text
+from maskwright.imageio import colourise, pack_colour, pack_colours, read_colours, write_image
 from maskwright.types import IGNORE_COLOUR, Classes, Colour, InputError, Mask, parse_colour
 
 RARE = 0.001

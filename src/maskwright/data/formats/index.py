@@ -9,7 +9,8 @@ import numpy as np
 from maskwright.console import track
 from maskwright.data.dataset import Dataset
 from maskwright.data.formats.listing import Listing, Options, Pair, find_pairs, listing
-from maskwright.imageio import read_bytes, read_plane, read_yaml, write_bytes, write_mask, write_yaml
+from maskwright.files import read_bytes, read_yaml, write_bytes, write_yaml
+from maskwright.imageio import read_plane, write_mask
 from maskwright.types import IGNORE, IGNORE_WIDE, Classes, InputError, Mask
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from maskwright.console import Skipped
-from maskwright.imageio import IMAGE_SUFFIXES, MASK_SUFFIXES, list_files, stem_of
+from maskwright.files import list_files, stem_of
+from maskwright.imageio import IMAGE_SUFFIXES, MASK_SUFFIXES
 from maskwright.types import Classes, Colour, InputError, Mask
 
 IMAGE_FOLDERS = ("images", "image", "imgs", "img", "photos", "JPEGImages", "CameraRGB")
