@@ -32,10 +32,14 @@ _PHOTOS = {
         "data/brick.png",
         "data/camera.png",
         "data/chelsea.png",
+        "data/clock_motion.png",
         "data/coffee.png",
+        "data/coins.png",
         "data/grass.png",
         "data/gravel.png",
+        "data/moon.png",
         "data/motorcycle_left.png",
+        "data/page.png",
         "data/rocket.jpg",
     ),
     "matplotlib": ("mpl-data/sample_data/grace_hopper.jpg",),
@@ -46,6 +50,7 @@ _PHOTOS = {
 class _Plan:
     per_photo: int
     size: tuple[int, int] | None
+    extent: tuple[float, float]
     seed: int
     style: DropStyle
 
@@ -56,6 +61,7 @@ def synth_raindrops(
     *,
     per_photo: int = 8,
     size: tuple[int, int] | None = None,
+    extent: tuple[float, float] = (0.6, 1.0),
     seed: int = 0,
     shares: Shares | None = None,
     style: DropStyle | None = None,
@@ -63,16 +69,16 @@ def synth_raindrops(
 ) -> Imported:
     """Write a data set folder `target` with `per_photo` pictures of every photo under drops, all of it or nothing.
 
-    With `size` (rows, columns) each picture is a random crop of that size, some mirrored; without it, the whole
-    photo. The split is by photo: the group is its stem, or what `shares.group` finds in it. Each picture depends
+    With `size` (rows, columns) each picture is a random crop scaled to it, some mirrored, that shows a share of the
+    photo between the two of `extent`; without it, the whole photo. The split is by photo: the group is its stem, or what `shares.group` finds in it. Each picture depends
     on seed, photo and number alone, so that adding photos changes no other picture.
     Photos that cannot be used are left out and returned with the reason; with `strict` the first one raises.
     Raises InputError for a folder without one usable photo, too few photos to split, or a target that exists.
     """
     photos, shares = Path(photos), shares or Shares()
-    if per_photo < 1 or seed < 0 or (size is not None and min(size) < 16):
-        raise InputError("Give at least 1 picture a photo, a size of at least 16 x 16 and a seed from 0.")
-    plan = _Plan(per_photo=per_photo, size=size, seed=seed, style=style or DropStyle())
+    if per_photo < 1 or seed < 0 or (size is not None and min(size) < 16) or not 0 < extent[0] <= extent[1] <= 1:
+        raise InputError("Give at least 1 picture a photo, a size from 16 x 16, an extent in 0 to 1 and a seed from 0.")
+    plan = _Plan(per_photo=per_photo, size=size, extent=extent, seed=seed, style=style or DropStyle())
     paths, skipped = _photos_in(photos)
     if strict and skipped:
         raise InputError(skipped[0].reason)
@@ -102,7 +108,7 @@ def synth_raindrops(
 
 
 def demo_photos(folder: Path) -> list[Path]:
-    """Copy ten photographs that come inside the wheels of scikit-image and matplotlib into `folder`.
+    """Copy fourteen photographs that come inside the wheels of scikit-image and matplotlib into `folder`.
 
     Nothing is downloaded. Returns the copies, sorted by name. Raises InputError where a package lacks one of them.
     """
@@ -149,16 +155,18 @@ def _draw_pictures(
 
     def draw(variant: int) -> Sample:
         rng = np.random.default_rng((plan.seed, int(digest, 16), variant))
-        view_HW3 = photo_HW3 if plan.size is None else _random_view(photo_HW3, plan.size, rng)
+        view_HW3 = photo_HW3 if plan.size is None else _random_view(photo_HW3, plan.size, plan.extent, rng)
         return _write_picture(stage, path, variant, *raindrops(view_HW3, rng, style=plan.style))
 
     return list(pool.map(draw, range(plan.per_photo)))
 
 
-def _random_view(photo_HW3: Image, size_hw: tuple[int, int], rng: np.random.Generator) -> Image:
-    """A crop of 60 to 100 % of the photo's extent in the shape of `size_hw`, scaled to it, every second mirrored."""
+def _random_view(
+    photo_HW3: Image, size_hw: tuple[int, int], extent: tuple[float, float], rng: np.random.Generator
+) -> Image:
+    """A crop with a share of the photo's extent, in the shape of `size_hw` and scaled to it, every second mirrored."""
     rows, columns = photo_HW3.shape[:2]
-    scale = min(rows / size_hw[0], columns / size_hw[1]) * rng.uniform(0.6, 1)
+    scale = min(rows / size_hw[0], columns / size_hw[1]) * rng.uniform(*extent)
     height, width = (max(1, round(side * scale)) for side in size_hw)
     top, left = int(rng.integers(rows - height + 1)), int(rng.integers(columns - width + 1))
     crop_HW3 = photo_HW3[top : top + height, left : left + width]
