@@ -45,6 +45,16 @@ Group = Annotated[
 ]
 
 
+@app.callback(invoke_without_command=True)
+def root(
+    *, version: Annotated[bool, typer.Option("--version", help="Print the version and end.", is_eager=True)] = False
+) -> None:
+    """From a folder of photos to a semantic-segmentation model that you can trust."""
+    if version:
+        typer.echo(maskwright.__version__)
+        raise typer.Exit
+
+
 @app.command()
 def demo(
     *,

@@ -132,10 +132,8 @@ def read_plane(path: Path) -> Mask:
     """
     with _decoding(path), _open(io.BytesIO(read_bytes(path))) as image:
         image.load()
-        if image.mode == "1":
-            return np.array(image.convert("L"), np.uint8)
-        if image.mode in ("P", "L"):
-            return np.array(image, np.uint8)
+        if image.mode in ("1", "P", "L"):
+            return np.array(image, np.uint8)  # white in a 1-bit mask is id 1
         if image.mode.startswith("I"):
             plane = np.asarray(image)
             if plane.min() < 0 or plane.max() > 65535:

@@ -69,9 +69,10 @@ def synth_raindrops(
 ) -> Imported:
     """Write a data set folder `target` with `per_photo` pictures of every photo under drops, all of it or nothing.
 
-    With `size` (rows, columns) each picture is a random crop scaled to it, some mirrored, that shows a share of the
-    photo between the two of `extent`; without it, the whole photo. The split is by photo: the group is its stem, or what `shares.group` finds in it. Each picture depends
-    on seed, photo and number alone, so that adding photos changes no other picture.
+    With `size` (rows, columns) each picture is a random crop scaled to it, some mirrored, that shows a share of
+    the photo between the two of `extent`; without it, the whole photo. The split is by photo: the group is its
+    stem, or what `shares.group` finds in it. Each picture depends on seed, photo and number alone, so that adding
+    photos changes no other picture.
     Photos that cannot be used are left out and returned with the reason; with `strict` the first one raises.
     Raises InputError for a folder without one usable photo, too few photos to split, or a target that exists.
     """

@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from maskwright.data.dataset import Dataset
-from maskwright.data.formats.listing import Listing, Options, find_pairs, listing
-from maskwright.files import read_bytes, write_bytes
+from maskwright.data.formats.listing import Listing, Options, find_pairs, listing, write_pairs
 from maskwright.imageio import read_plane, write_image
 from maskwright.types import Classes, InputError, Mask
 
@@ -42,13 +41,10 @@ def write(dataset: Dataset, target: Path) -> None:
     """Write `images/` and `masks/` of 0 and 255; raises InputError for more than one class or ignored pixels."""
     if len(dataset.classes) != 2:
         raise InputError(f"{dataset.path} has {len(dataset.classes)} classes; black and white masks hold two.")
-    for sample in dataset.labelled():
-        mask_HW = dataset.mask(sample)
+
+    def write_binary(path: Path, mask_HW: Mask) -> None:
         if (mask_HW == dataset.classes.ignore).any():
-            raise InputError(f"{sample.mask} has ignored pixels, which black and white cannot say; use index.")
-        for folder in ("images", "masks"):
-            (target / folder / sample.split).mkdir(parents=True, exist_ok=True)
-        source = dataset.path / sample.image
-        write_bytes(target / "images" / sample.split / source.name, read_bytes(source))
-        grey_HW3 = np.repeat((mask_HW * 255).astype(np.uint8)[..., None], 3, axis=2)
-        write_image(target / "masks" / sample.split / f"{source.stem}.png", grey_HW3)
+            raise InputError(f"{path.name} has ignored pixels, which black and white cannot say; use the index format.")
+        write_image(path, np.repeat((mask_HW * 255).astype(np.uint8)[..., None], 3, axis=2))
+
+    write_pairs(dataset, target, write_binary)

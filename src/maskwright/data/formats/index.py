@@ -8,8 +8,8 @@ import numpy as np
 
 from maskwright.console import track
 from maskwright.data.dataset import Dataset
-from maskwright.data.formats.listing import Listing, Options, Pair, find_pairs, listing
-from maskwright.files import read_bytes, read_yaml, write_bytes, write_yaml
+from maskwright.data.formats.listing import Listing, Options, Pair, find_pairs, listing, write_pairs
+from maskwright.files import read_yaml, write_yaml
 from maskwright.imageio import read_plane, write_mask
 from maskwright.types import IGNORE, IGNORE_WIDE, Classes, InputError, Mask
 
@@ -94,11 +94,5 @@ class Renamer:
 
 def write(dataset: Dataset, target: Path) -> None:
     """Write `images/`, `masks/` (split folders inside) and `classes.yaml`."""
-    for sample in dataset.labelled():
-        side = Path(sample.split)
-        for folder in ("images", "masks"):
-            (target / folder / side).mkdir(parents=True, exist_ok=True)
-        source = dataset.path / sample.image
-        write_bytes(target / "images" / side / source.name, read_bytes(source))
-        write_mask(target / "masks" / side / f"{source.stem}.png", dataset.mask(sample), dataset.classes)
+    write_pairs(dataset, target, lambda path, mask_HW: write_mask(path, mask_HW, dataset.classes))
     write_yaml(target / "classes.yaml", dataset.classes.to_dict())

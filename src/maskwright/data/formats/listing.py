@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from maskwright.console import Skipped
-from maskwright.files import list_files, stem_of
+from maskwright.data.dataset import Dataset
+from maskwright.files import list_files, read_bytes, stem_of, write_bytes
 from maskwright.imageio import IMAGE_SUFFIXES, MASK_SUFFIXES
 from maskwright.types import Classes, Colour, InputError, Mask
 
@@ -17,6 +18,7 @@ MASK_FOLDERS = ("masks", "mask", "labels", "label", "annotations", "Segmentation
 SPLIT_NAMES = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
 MaskReader = Callable[[Path], Mask]
+Files = dict[tuple[str, str], list[Path]]  # (split, stem) -> files
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +102,17 @@ def find_pairs(source: Path, options: Options) -> tuple[list[Pair], list[Skipped
             masks[split, stem.removesuffix(options.mask_suffix)] += paths
     if not images:
         raise InputError(f"{source} holds no images; expected JPEG or PNG files in its images folder.")
+    pairs, alone = match(images, masks)
+    if not pairs:
+        raise InputError(
+            f"{source}: no image has a mask of the same stem ({len(images)} images, {len(masks)} masks); "
+            f"{alone[0].reason} If masks have a longer name, say so with --mask-suffix."
+        )
+    return pairs, alone
+
+
+def match(images: Files, masks: Files) -> tuple[list[Pair], list[Skipped]]:
+    """Pair what shares split and stem; the rest, and what is not unique, is returned with the reason."""
     alone: list[Skipped] = []
     pairs: list[Pair] = []
     stems = Counter(stem for _, stem in images)
@@ -117,18 +130,10 @@ def find_pairs(source: Path, options: Options) -> tuple[list[Pair], list[Skipped
         else:
             name = f"{split}-{stem}" if stems[stem] > 1 else stem
             pairs.append(Pair(id=name, image=files[0][0], mask=files[1][0], split=split))
-    if not pairs:
-        raise InputError(
-            f"{source}: no image has a mask of the same stem ({len(images)} images, {len(masks)} masks); "
-            f"{alone[0].reason} If masks have a longer name, say so with --mask-suffix."
-        )
     return pairs, alone
 
 
-def _collect(
-    source: Path, given: Path | None, usual: tuple[str, ...], suffixes: frozenset[str], what: str
-) -> dict[tuple[str, str], list[Path]]:
-    """(split, stem) -> files."""
+def _collect(source: Path, given: Path | None, usual: tuple[str, ...], suffixes: frozenset[str], what: str) -> Files:
     if given is not None:
         folders = [given if given.is_dir() else source / given]
     else:
@@ -148,3 +153,13 @@ def _collect(
             split = next((SPLIT_NAMES[part.lower()] for part in parts if part.lower() in SPLIT_NAMES), "")
             found[split, stem_of(path)].append(path)
     return dict(found)
+
+
+def write_pairs(dataset: Dataset, target: Path, write: Callable[[Path, Mask], None]) -> None:
+    """Copy photos to `images/` and let `write` put masks into `masks/`, with a folder a split inside each."""
+    for sample in dataset.labelled():
+        for folder in ("images", "masks"):
+            (target / folder / sample.split).mkdir(parents=True, exist_ok=True)
+        source = dataset.path / sample.image
+        write_bytes(target / "images" / sample.split / source.name, read_bytes(source))
+        write(target / "masks" / sample.split / f"{source.stem}.png", dataset.mask(sample))
