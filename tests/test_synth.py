@@ -251,9 +251,9 @@ def test_a_target_that_exists_or_a_plan_without_sense_is_refused(tmp_path: Path)
 
 def test_the_demo_photos_are_readable_and_of_different_scenes(tmp_path: Path) -> None:
     paths = demo_photos(tmp_path / "photos")
-    assert len(paths) == 10
+    assert len(paths) == 15
     assert paths == sorted((tmp_path / "photos").iterdir())
     photos = [read_image(path) for path in paths]
-    assert all(min(image.shape[:2]) >= 256 for image in photos)
+    assert all(min(image.shape[:2]) >= 160 for image in photos)
     in_colour = [np.ptp(image.astype(int), axis=2).mean() > 5 for image in photos]
-    assert sum(in_colour) == 6
+    assert sum(in_colour) >= 6

@@ -18,6 +18,10 @@ from maskwright.types import Classes, Mask
 
 Confusion = NDArray[np.int64]
 
+# Ids 0..14 in one half of a byte; all others, ignore among them, are 15.
+_LOW_HALF = np.minimum(np.arange(256), 15).astype(np.uint8)
+_HIGH_HALF = _LOW_HALF << 4
+
 DEFINITIONS = {
     "iou": "TP / (TP + FP + FN), pixels summed over all images first",
     "dice": "2 TP / (2 TP + FP + FN), also called F1",
@@ -42,15 +46,25 @@ def confusion(target_HW: Mask, predicted_HW: Mask, classes: int) -> Confusion:
     if target_HW.dtype != np.uint8 or predicted_HW.dtype != np.uint8:
         return _confusion_wide(target_HW, predicted_HW, classes)
     total = np.zeros((classes, classes), np.int64)
-    bounds = [0, classes, 0, classes]
-    columns = max(1, target_HW.shape[1])
     # The histogram counts in float32, which is exact below 2^24 pixels a call.
-    step = max(1, (1 << 23) // columns)
+    step = max(1, (1 << 23) // max(1, target_HW.shape[1]))
+    count = _count_packed if classes <= 15 else _count_pairs
     for top in range(0, target_HW.shape[0], step):
         rows = slice(top, top + step)
-        pair = [np.ascontiguousarray(plane[rows], np.uint8) for plane in (target_HW, predicted_HW)]
-        total += cv2.calcHist(pair, [0, 1], None, [classes, classes], bounds).astype(np.int64)
+        total += count(np.ascontiguousarray(target_HW[rows]), np.ascontiguousarray(predicted_HW[rows]), classes)
     return total
+
+
+def _count_packed(target_HW: Mask, predicted_HW: Mask, classes: int) -> Confusion:
+    # Two ids below 16 in one byte: a histogram over one plane is several times as fast as over two.
+    packed = cv2.bitwise_or(cv2.LUT(target_HW, _HIGH_HALF), cv2.LUT(predicted_HW, _LOW_HALF))
+    counts = cv2.calcHist([packed], [0], None, [256], [0, 256])
+    return counts.reshape(16, 16)[:classes, :classes].astype(np.int64)
+
+
+def _count_pairs(target_HW: Mask, predicted_HW: Mask, classes: int) -> Confusion:
+    bounds = [0, classes, 0, classes]
+    return cv2.calcHist([target_HW, predicted_HW], [0, 1], None, [classes, classes], bounds).astype(np.int64)
 
 
 def _confusion_wide(target_HW: Mask, predicted_HW: Mask, classes: int) -> Confusion:

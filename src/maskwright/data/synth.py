@@ -37,6 +37,7 @@ _PHOTOS = {
         "data/coins.png",
         "data/grass.png",
         "data/gravel.png",
+        "data/ihc.png",
         "data/moon.png",
         "data/motorcycle_left.png",
         "data/page.png",
@@ -109,7 +110,7 @@ def synth_raindrops(
 
 
 def demo_photos(folder: Path) -> list[Path]:
-    """Copy fourteen photographs that come inside the wheels of scikit-image and matplotlib into `folder`.
+    """Copy fifteen photographs that come inside the wheels of scikit-image and matplotlib into `folder`.
 
     Nothing is downloaded. Returns the copies, sorted by name. Raises InputError where a package lacks one of them.
     """

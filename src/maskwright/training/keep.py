@@ -22,7 +22,7 @@ from maskwright.training.task import Clock, SegmentationTask
 from maskwright.types import Classes, Image
 
 PICTURES = 10
-CLOSING_SHARE, CLOSING_SECONDS = 0.04, 12.0  # at most, for start-up, the last checkpoint and the report
+CLOSING_SHARE, CLOSING_SECONDS = 0.04, 20.0  # at most, for start-up, the last checkpoint and the report
 
 
 class Keeper(Callback):
