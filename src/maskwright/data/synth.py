@@ -81,9 +81,7 @@ def synth_raindrops(
     if per_photo < 1 or seed < 0 or (size is not None and min(size) < 16) or not 0 < extent[0] <= extent[1] <= 1:
         raise InputError("Give at least 1 picture a photo, a size from 16 x 16, an extent in 0 to 1 and a seed from 0.")
     plan = _Plan(per_photo=per_photo, size=size, extent=extent, seed=seed, style=style or DropStyle())
-    paths, skipped = _photos_in(photos)
-    if strict and skipped:
-        raise InputError(skipped[0].reason)
+    paths, skipped = _photos_in(photos, strict)
     _split(paths, shares)  # before the work: too few photos, or shares that leave nothing to train on
     samples: list[Sample] = []
     used: dict[str, Path] = {}
@@ -127,13 +125,15 @@ def demo_photos(folder: Path) -> list[Path]:
     return sorted(copies)
 
 
-def _photos_in(folder: Path) -> tuple[list[Path], list[Skipped]]:
+def _photos_in(folder: Path, strict: bool) -> tuple[list[Path], list[Skipped]]:
     paths = list_files(folder, IMAGE_SUFFIXES)
     if not paths:
         raise InputError(f"{folder} holds no images; expected JPEG or PNG files.")
     stems = Counter(stem_of(path) for path in paths)
     twins = [path for path in paths if stems[stem_of(path)] > 1]
     skipped = [Skipped(str(path), f"{path} shares its stem with another photo; rename one.") for path in twins]
+    if strict and skipped:
+        raise InputError(skipped[0].reason)
     return [path for path in paths if stems[stem_of(path)] == 1], skipped
 
 
