@@ -51,8 +51,8 @@ def confusion(target_HW: Mask, predicted_HW: Mask, classes: int) -> Confusion:
     count = _count_packed if classes <= 15 else _count_pairs
     for top in range(0, target_HW.shape[0], step):
         rows = slice(top, top + step)
-        pair = [np.ascontiguousarray(plane[rows], np.uint8) for plane in (target_HW, predicted_HW)]
-        total += count(*pair, classes)
+        truth, guess = (np.ascontiguousarray(plane[rows], np.uint8) for plane in (target_HW, predicted_HW))
+        total += count(truth, guess, classes)
     return total
 
 
