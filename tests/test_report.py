@@ -46,7 +46,7 @@ def make_run(folder: Path, names: tuple[str, ...] = TWELVE, *, epochs: int = 6, 
         "derived": {"train.epochs": f"{epochs}: about 16,000 images seen, 7 in training"},
         "data": {
             "path": "/elsewhere/my data", "fingerprint": FINGERPRINT, "train_images": 7, "val_images": 3,
-            "train_pixels": pixels, "split": "by hash of the image, seed 0, 15% validation, 15% test",
+            "test_images": 12, "train_pixels": pixels, "split": "by hash of the image, seed 0",
         },
         "status": "finished", "ended": "2026-05-01T12:34:56+02:00", "seconds": 754.2, "parameters": 1_941_234,
         "best": {"epoch": epochs - 2, "val_score": 0.5},

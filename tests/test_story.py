@@ -12,7 +12,14 @@ from maskwright.config import Recipe
 from maskwright.data.dataset import Dataset
 from maskwright.types import InputError
 
-SMALL = ["data.size=[32, 32]", "model.widths=[4, 8]", "train.epochs=1", "train.precision=fp32", "train.device=cpu"]
+SMALL = [
+    "data.size=[32, 32]",
+    "model.widths=[4, 8]",
+    "model.blocks=null",
+    "train.epochs=1",
+    "train.precision=fp32",
+    "train.device=cpu",
+]
 
 
 @pytest.fixture

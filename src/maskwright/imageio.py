@@ -44,9 +44,9 @@ def decode_image(data: bytes, path: Path) -> Image:
         header = _open(io.BytesIO(data))
         _check_depth(header, data, path)
         _check_complete(header, data, path)
-        plain = header.mode in ("RGB", "L") and "transparency" not in header.info
-        if not plain or header.format not in ("JPEG", "PNG"):
-            return _decode_slowly(header, path)
+        # OpenCV is faster at JPEG; for PNG it is not, and prints libpng's remarks on odd colour profiles.
+        if header.format != "JPEG" or header.mode not in ("RGB", "L"):
+            return _decode_with_pillow(header, path)
         decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
         if decoded is None:
             raise InputError(f"{path} cannot be decoded; the file is damaged, export it again.")
@@ -112,7 +112,7 @@ def _first_scan(data: bytes) -> int:
     return place
 
 
-def _decode_slowly(header: PILImage.Image, path: Path) -> Image:
+def _decode_with_pillow(header: PILImage.Image, path: Path) -> Image:
     image = ImageOps.exif_transpose(header)
     if "transparency" in image.info:
         image = image.convert("RGBA")
