@@ -23,6 +23,7 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(READY)
+	@rm -rf maskwright-demo
 	@$(BIN)/maskwright demo
 
 test: $(READY)
