@@ -284,6 +284,3 @@ def known_keys(section: type[BaseModel] = Recipe, prefix: str = "") -> list[str]
         else:
             keys.append(f"{prefix}{name}")
     return keys
-
-
-SIZES: tuple[str, ...] = get_args(Size)

@@ -158,9 +158,10 @@ class Progress(Callback):
         assert isinstance(task, SegmentationTask)
         classes = "  ".join(f"{name} {value:.3f}" for name, value in task.val_iou().items() if not np.isnan(value))
         epoch_loss = float(np.mean(task.epoch_losses)) if task.epoch_losses else float("nan")
+        over = "" if task.recipe.score.background else " without background"
         line = f"epoch {task.current_epoch + 1:3d}  {task.clock.seconds():6.0f} s  loss {epoch_loss:.3f}"
         self.bar.console.print(
-            f"{line}  val loss {np.mean(task.val_losses):.3f}  val mean IoU {task.val_score():.4f}  |  {classes}",
+            f"{line}  val loss {np.mean(task.val_losses):.3f}  val mean IoU{over} {task.val_score():.4f}  |  {classes}",
             markup=False,
         )
 
