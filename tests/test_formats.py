@@ -160,9 +160,9 @@ def test_the_real_camvid(shared_data: Path, tmp_path: Path) -> None:
     assert groups["train"] & groups["test"] == {"0001TP"}
     assert listing.classes.names == list(COLOURS)
     for item in listing.items[::70]:
-        assert item.read_mask is not None
+        assert listing.paint is not None
         assert item.mask is not None
-        ours, stored = item.read_mask(item.mask), read_plane(item.mask)
+        ours, stored = listing.paint(item, (360, 480)).mask_HW, read_plane(item.mask)
         assert np.array_equal(ours, np.where(stored == 11, 255, stored))
 
 

@@ -244,7 +244,7 @@ def test_unknown_colours_are_ignored_or_go_to_the_nearest(tmp_path: Path, unknow
     assert (mask == 255).any() == share_ignored
     known = mask != 255
     assert (mask[known] == ids[known]).mean() > 0.97
-    with pytest.raises(InputError, match="none of: error, ignore, nearest"):
+    with pytest.raises(InputError, match="Known: error, ignore, nearest"):
         import_dataset("colour", source, tmp_path / "x", options=Options(unknown="guess"))
 
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from maskwright.config import Recipe, shipped_recipes, write_schema
+    from maskwright.data.build import Built
     from maskwright.data.dataset import Dataset
-    from maskwright.data.doors import Imported, Shares, convert_dataset, import_dataset, init_dataset
+    from maskwright.data.doors import Shares, convert_dataset, import_dataset, init_dataset
     from maskwright.data.formats import FORMATS
     from maskwright.data.formats.listing import Options
     from maskwright.data.synth import synth_raindrops
@@ -36,7 +37,7 @@ _HOME = {
     "Run": "run",
     "Predictor": "infer.predictor",
     "FORMATS": "data.formats",
-    "Imported": "data.doors",
+    "Built": "data.build",
     "Options": "data.formats.listing",
     "Shares": "data.doors",
     "convert_dataset": "data.doors",
@@ -62,7 +63,7 @@ __all__ = [
     "Run",
     "Predictor",
     "FORMATS",
-    "Imported",
+    "Built",
     "Options",
     "Shares",
     "convert_dataset",

@@ -18,6 +18,7 @@ from PIL import Image as PILImage
 from PIL import ImageOps, UnidentifiedImageError
 
 from maskwright.files import read_bytes, write_bytes
+from maskwright.png import encode_plane
 from maskwright.types import Classes, Colour, Image, InputError, Mask
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
@@ -189,19 +190,28 @@ def write_mask(path: Path, mask_HW: Mask, classes: Classes) -> None:
 
 def encode_mask(mask_HW: Mask, classes: Classes) -> bytes:
     """The PNG that `write_mask` writes, as bytes."""
-    image = PILImage.fromarray(mask_HW)
-    if mask_HW.dtype == np.uint8:
-        image.putpalette(classes.palette()[:256].tobytes())
-    return _encode(image, "PNG", compress_level=3)
+    return encode_plane(mask_HW, classes.palette()[:256] if mask_HW.dtype == np.uint8 else None)
 
 
 def write_image(path: Path, image_HW3: Image) -> None:
     """Write RGB uint8 as JPEG (quality 92) or PNG, by the path's suffix."""
+    write_bytes(path, encode_image(image_HW3, path.suffix))
+
+
+def encode_image(image_HW3: Image, suffix: str) -> bytes:
+    """The bytes that `write_image` writes."""
     image = PILImage.fromarray(image_HW3)
-    if path.suffix.lower() in (".jpg", ".jpeg"):
-        write_bytes(path, _encode(image, "JPEG", quality=92))
-    else:
-        write_bytes(path, _encode(image, "PNG", compress_level=3))
+    if suffix.lower() in (".jpg", ".jpeg"):
+        return _encode(image, "JPEG", quality=92)
+    return _encode(image, "PNG", compress_level=3)
+
+
+def image_size(data: bytes, path: Path) -> tuple[int, int]:
+    """Rows and columns of an encoded photo as `decode_image` would return it, from its header alone."""
+    with _decoding(path), _open(io.BytesIO(data)) as header:
+        columns, rows = header.size
+        turned = header.getexif().get(_EXIF_ORIENTATION, 1) in (5, 6, 7, 8)
+    return (columns, rows) if turned else (rows, columns)
 
 
 def _encode(image: PILImage.Image, kind: str, **options: int) -> bytes:

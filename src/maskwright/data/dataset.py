@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,8 @@ class Sample:
     """One row of `samples.csv`; paths are relative to the data set's folder.
 
     `group` names what must not be torn apart by a split (a video sequence, a photo, a place).
-    `status` is 'labelled' or 'unlabelled'; an unlabelled row has no mask.
+    `status` is 'labelled' or 'unlabelled'; an unlabelled row has no mask. `image_hash` is empty as long as the
+    photo itself is not in the folder. `extra` holds any further columns, which are kept.
     """
 
     id: str
@@ -44,11 +45,20 @@ class Sample:
     image_hash: str
     mask_hash: str = ""
     status: str = "unlabelled"
+    extra: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def size_hw(self) -> tuple[int, int]:
         """Rows and columns of the image."""
         return self.height, self.width
+
+    def to_row(self) -> dict[str, Any]:
+        """The row of `samples.csv`: the columns of every data set, then the further ones."""
+        row = {name: getattr(self, name) for name in COLUMNS}
+        return row | dict(self.extra)
+
+
+COLUMNS = tuple(item.name for item in fields(Sample) if item.name != "extra")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +93,7 @@ class Dataset:
     def create(cls, path: Path, classes: Classes, samples: Iterable[Sample], record: dict[str, Any]) -> Dataset:
         """Write `dataset.yaml` and `samples.csv` into a folder whose images and masks are in place."""
         rows = tuple(sorted(samples, key=lambda sample: sample.id))
-        write_csv(path / "samples.csv", [asdict(sample) for sample in rows])
+        write_csv(path / "samples.csv", [sample.to_row() for sample in rows])
         full = {"format": FORMAT, **classes.to_dict(), **record, "fingerprint": fingerprint(classes, rows)}
         write_yaml(path / "dataset.yaml", full)
         return cls(path=path, classes=classes, samples=rows, record=full)
@@ -92,6 +102,10 @@ class Dataset:
     def fingerprint(self) -> str:
         """Changes with any class, image, mask or split; independent of the order of rows."""
         return fingerprint(self.classes, self.samples)
+
+    def only_table(self) -> Dataset:
+        """The data set without its rows, to be sent to worker processes with the rows they need."""
+        return replace(self, samples=(), record={})
 
     def labelled(self, split: str | None = None) -> list[Sample]:
         """Samples with a mask, of one split or of all; raises InputError if there are none."""
@@ -126,7 +140,7 @@ class Dataset:
             return self, skipped
         changed = replace(self, samples=tuple(kept))
         if not skipped:
-            write_csv(table, [asdict(sample) for sample in kept])
+            write_csv(table, [sample.to_row() for sample in kept])
             write_yaml(self.path / "dataset.yaml", {**self.record, "fingerprint": changed.fingerprint})
         return changed, skipped
 
@@ -156,7 +170,7 @@ def fingerprint(classes: Classes, samples: Sequence[Sample]) -> str:
 def _refreshed(data: Dataset, sample: Sample, written_ns: int) -> Sample:
     image, mask = data.path / sample.image, data.path / "masks" / f"{sample.id}.png"
     try:
-        image_changed = image.stat().st_mtime_ns > written_ns
+        image_changed = image.stat().st_mtime_ns > written_ns or not sample.image_hash
         mask_changed = mask.is_file() and (not sample.mask or mask.stat().st_mtime_ns > written_ns)
     except FileNotFoundError as error:
         raise InputError(f"{image} is gone; put it back, or remove its row from samples.csv.") from error
@@ -178,10 +192,10 @@ def _rows(path: Path) -> list[dict[str, str]]:
 
 
 def _parse_row(row: dict[str, str], path: Path, line: int) -> Sample:
-    names = [field.name for field in fields(Sample)]
-    if missing := [name for name in names if row.get(name) is None]:
+    if missing := [name for name in COLUMNS if row.get(name) is None]:
         raise InputError(f"{path}, line {line}: column '{missing[0]}' is missing; import the data set again.")
-    values: dict[str, Any] = {name: row[name] for name in names}
+    values: dict[str, Any] = {name: row[name] for name in COLUMNS}
+    values["extra"] = {name: value or "" for name, value in row.items() if name and name not in COLUMNS}
     try:
         values["height"], values["width"] = int(row["height"]), int(row["width"])
     except ValueError as error:

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from maskwright.console import Skipped, say, track
-from maskwright.data.dataset import Dataset, Sample
+from maskwright.console import Skipped, say
+from maskwright.data.build import Built, Made, gather, store
+from maskwright.data.dataset import Dataset
 from maskwright.data.formats import FORMATS
-from maskwright.data.formats.listing import Item, Listing, Options
+from maskwright.data.formats.listing import Item, Listing, Options, Painter, PhotoReader
 from maskwright.data.split import assign_splits, group_of
-from maskwright.files import content_hash, list_files, read_bytes, staged_folder, stem_of, write_bytes
-from maskwright.imageio import IMAGE_SUFFIXES, check_mask, decode_image, encode_mask
-from maskwright.types import Classes, InputError, TargetError, unknown_name
-
-AT_ONCE = 64
+from maskwright.files import list_files, resumable_folder, staged_folder, stem_of
+from maskwright.imageio import IMAGE_SUFFIXES, check_mask, decode_image, image_size
+from maskwright.types import Classes, InputError, unknown_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,14 +32,6 @@ class Shares:
     group: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Imported:
-    """A new data set, and the files that are not in it."""
-
-    dataset: Dataset
-    skipped: list[Skipped]
-
-
 def import_dataset(
     format: str,
     source: str | Path,
@@ -52,7 +41,9 @@ def import_dataset(
     shares: Shares | None = None,
     confirm: Callable[[str], bool] | None = None,
     strict: bool = False,
-) -> Imported:
+    workers: int | None = None,
+    link: bool = False,
+) -> Built:
     """Read `source` in one of FORMATS and write a data set folder `target`, all of it or nothing.
 
     Files that break the contract are left out and returned with the reason; with `strict` the first one raises.
@@ -70,7 +61,7 @@ def import_dataset(
             f"confirm with --yes, or name them in a file given with --table:\n{found.found}"
         )
     record = {"from": {"format": format, "path": str(source)}}
-    return build(found, Path(target), shares or Shares(), record, strict=strict)
+    return build(found, Path(target), shares or Shares(), record, strict=strict, workers=workers, link=link)
 
 
 def init_dataset(
@@ -80,7 +71,7 @@ def init_dataset(
     *,
     shares: Shares | None = None,
     strict: bool = False,
-) -> Imported:
+) -> Built:
     """Photos without masks -> a data set of unlabelled rows."""
     photos = Path(photos)
     paths = list_files(photos, IMAGE_SUFFIXES)
@@ -110,39 +101,51 @@ def convert_dataset(dataset: Dataset | str | Path, format: str, target: str | Pa
     return Path(target)
 
 
-def build(found: Listing, target: Path, shares: Shares, record: dict[str, Any], *, strict: bool) -> Imported:
-    """Check, copy and hash every item into a new data set folder."""
-    if strict and found.alone:
-        raise InputError(found.alone[0].reason)
-    skipped = list(found.alone)
+def build(
+    found: Listing,
+    target: Path,
+    shares: Shares,
+    record: dict[str, Any],
+    *,
+    strict: bool,
+    workers: int | None = None,
+    link: bool = False,
+) -> Built:
+    """Check, copy and hash every item into a new data set folder; an interrupted call is gone on with."""
     items, split = with_splits(found.items, shares)
-    samples: list[Sample] = []
-    with staged_folder(target) as stage:
-        for folder in ("images", "masks"):
-            (stage / folder).mkdir()
+    job = {"verb": "import", **record, **found.classes.to_dict(), "shares": asdict(shares), **found.record}
+    with resumable_folder(target, job) as stage:
+        made = gather(
+            stage,
+            items,
+            TakeIn(stage, found.classes, found.paint, found.photo, link),
+            key=_state,
+            name=_name,
+            load=found.load,
+            label=f"importing {len(items)} images",
+            skipped=found.alone,
+            workers=workers,
+            strict=strict,
+        )
+        contested = contested_rows(made.tally, found.classes)
+        whole = {**record, **found.record, **({"contested": contested} if contested else {}), "split": split}
+        Dataset.create(stage, found.classes, made.samples, whole)
+    return Built(dataset=Dataset.open(target), skipped=made.skipped)
 
-        def take(item: Item) -> Sample | Skipped:
-            try:
-                return take_in(item, stage, found.classes)
-            except TargetError:
-                raise
-            except InputError as error:
-                if strict:
-                    raise
-                return Skipped(str(item.image), str(error))
 
-        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-            chunks = [items[start : start + AT_ONCE] for start in range(0, len(items), AT_ONCE)]
-            for chunk in track(chunks, f"importing {len(items)} images, {AT_ONCE} at a time"):
-                for result in pool.map(take, chunk):
-                    if isinstance(result, Sample):
-                        samples.append(result)
-                    else:
-                        skipped.append(result)
-        if not samples:
-            raise InputError(f"None of {len(items)} images could be used. The first: {skipped[0].reason}")
-        Dataset.create(stage, found.classes, samples, {**record, "split": split})
-    return Imported(dataset=Dataset.open(target), skipped=skipped)
+def _name(item: Item) -> str:
+    return str(item.image)
+
+
+def _state(item: Item) -> str:
+    """The item and when its files were last changed."""
+    times = []
+    for path in (item.image, item.mask):
+        try:
+            times.append("" if path is None else str(path.stat().st_mtime_ns))
+        except OSError:
+            times.append("")
+    return " ".join([item.id, item.split, item.group, *times])
 
 
 def with_splits(items: list[Item], shares: Shares) -> tuple[list[Item], str]:
@@ -174,30 +177,67 @@ def _rule(shares: Shares) -> str:
     return f"hash of the {whole}, seed {shares.seed}, {shares.val:.0%} validation, {shares.test:.0%} test"
 
 
-def take_in(item: Item, stage: Path, classes: Classes) -> Sample:
-    """Read one image and mask, hold them to the contract, write them into the new folder."""
-    data = read_bytes(item.image)
-    image_HW3 = decode_image(data, item.image)
-    rows, columns = image_HW3.shape[:2]
-    image = f"images/{item.id}{item.image.suffix.lower()}"
-    mask, mask_hash = "", ""
-    if item.read_mask is not None and item.mask is not None:
-        mask_HW = item.read_mask(item.mask)
-        check_mask(mask_HW, classes, name=str(item.mask), size_hw=(rows, columns))
-        png = encode_mask(mask_HW, classes)
-        mask, mask_hash = f"masks/{item.id}.png", content_hash(png)
-        write_bytes(stage / mask, png)
-    write_bytes(stage / image, data)
-    return Sample(
-        id=item.id,
-        image=image,
-        mask=mask,
-        split=item.split,
-        group=item.group,
-        source=item.image.name,
-        height=rows,
-        width=columns,
-        image_hash=content_hash(data),
-        mask_hash=mask_hash,
-        status="labelled" if mask else "unlabelled",
-    )
+@dataclass(frozen=True)
+class TakeIn:
+    """Read one image and its mask, hold them to the contract, write them into the new folder."""
+
+    stage: Path
+    classes: Classes
+    paint: Painter | None
+    photo: PhotoReader | None
+    link: bool
+
+    def __call__(self, item: Item) -> Made:
+        """The sample of one item; raises InputError where it breaks the contract."""
+        data, suffix = (None, item.image.suffix.lower()) if self.photo is None else self.photo(item)
+        size_hw = self._size(item, data)
+        painted = None
+        if self.paint is not None and item.mask is not None:
+            painted = self.paint(item, size_hw)
+            check_mask(painted.mask_HW, self.classes, name=str(item.mask), size_hw=size_hw)
+        sample = store(
+            self.stage,
+            item.id,
+            data,
+            suffix,
+            None if painted is None else painted.mask_HW,
+            self.classes,
+            split=item.split,
+            group=item.group,
+            source=item.image.name,
+            height=size_hw[0],
+            width=size_hw[1],
+            extra=dict(item.extra),
+        )
+        if painted is None:
+            return Made(samples=(sample,))
+        tally = {f"{loser} {winner}": pixels for (loser, winner), pixels in painted.contested.items()}
+        return Made(samples=(sample,), left_out=painted.left_out, tally=tally)
+
+    def _size(self, item: Item, data: bytes | None) -> tuple[int, int]:
+        if data is None:
+            assert item.size_hw is not None, "a source without photos declares sizes"
+            return item.size_hw
+        if item.size_hw is None:
+            rows, columns = decode_image(data, item.image).shape[:2]
+            return rows, columns
+        found = image_size(data, item.image)
+        if found != item.size_hw:
+            raise InputError(
+                f"{item.image} is {found[1]}x{found[0]} but its annotations are for {item.size_hw[1]}x"
+                f"{item.size_hw[0]}; export them anew, or correct the size there."
+            )
+        return found
+
+
+def contested_rows(tally: Mapping[str, int], classes: Classes) -> list[dict[str, Any]]:
+    """Pixels that two classes claimed, by pair, most first: who lost and who won."""
+    rows = []
+    for pair, pixels in sorted(tally.items(), key=lambda entry: (-entry[1], entry[0])):
+        loser, winner = (_class_name(int(one), classes) for one in pair.split())
+        rows.append({"winner": winner, "loser": loser, "pixels": pixels})
+    return rows
+
+
+def _class_name(id: int, classes: Classes) -> str:
+    return "ignore" if id == classes.ignore else classes.names[id]

@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import importlib.resources
-import os
 from collections import Counter
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from maskwright.console import Skipped, track
+from maskwright.console import Skipped
+from maskwright.data.build import Built, Made, gather, store
 from maskwright.data.dataset import Dataset, Sample
-from maskwright.data.doors import Imported, Shares
+from maskwright.data.doors import Shares
+from maskwright.data.jobs import pooled
 from maskwright.data.raindrops import DropStyle, raindrops
 from maskwright.data.split import assign_splits, group_of
-from maskwright.files import content_hash, explained, list_files, read_bytes, staged_folder, stem_of, write_bytes
-from maskwright.imageio import IMAGE_SUFFIXES, decode_image, encode_mask
-from maskwright.types import Classes, Image, InputError, TargetError
+from maskwright.files import (
+    content_hash,
+    explained,
+    list_files,
+    read_bytes,
+    require_free,
+    resumable_folder,
+    stem_of,
+    write_bytes,
+)
+from maskwright.imageio import IMAGE_SUFFIXES, decode_image
+from maskwright.types import Classes, Image, InputError
 
 CLASSES = Classes.from_names(["background", "raindrop"], colours={"raindrop": (26, 133, 255)})
 
@@ -66,45 +74,45 @@ def synth_raindrops(
     seed: int = 0,
     shares: Shares | None = None,
     style: DropStyle | None = None,
+    workers: int | None = None,
     strict: bool = False,
-) -> Imported:
+) -> Built:
     """Write a data set folder `target` with `per_photo` pictures of every photo under drops, all of it or nothing.
 
     With `size` (rows, columns) each picture is a random crop scaled to it, some mirrored, that shows a share of
     the photo between the two of `extent`; without it, the whole photo. The split is by photo: the group is its
     stem, or what `shares.group` finds in it. Each picture depends on seed, photo and number alone, so that adding
-    photos changes no other picture.
+    photos changes no other picture, and an interrupted call goes on where it ended.
     Photos that cannot be used are left out and returned with the reason; with `strict` the first one raises.
+    `workers` is the number of processes; None takes all cores, as processes where there are many photos.
     Raises InputError for a folder without one usable photo, too few photos to split, or a target that exists.
     """
-    photos, shares = Path(photos), shares or Shares()
+    photos, target, shares = Path(photos), Path(target), shares or Shares()
     if per_photo < 1 or seed < 0 or (size is not None and min(size) < 16) or not 0 < extent[0] <= extent[1] <= 1:
         raise InputError("Give at least 1 picture a photo, a size from 16 x 16, an extent in 0 to 1 and a seed from 0.")
     plan = _Plan(per_photo=per_photo, size=size, extent=extent, seed=seed, style=style or DropStyle())
-    paths, skipped = _photos_in(photos, strict)
-    _split(paths, shares)  # before the work: too few photos, or shares that leave nothing to train on
-    samples: list[Sample] = []
-    used: dict[str, Path] = {}
-    with staged_folder(Path(target)) as stage, ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        for folder in ("images", "masks"):
-            (stage / folder).mkdir()
-        for path in track(paths, f"drawing drops on {len(paths)} photos, {per_photo} times each"):
-            try:
-                samples += _draw_pictures(path, used, stage, plan, pool)
-            except TargetError:
-                raise
-            except InputError as error:
-                if strict:
-                    raise
-                skipped.append(Skipped(str(path), str(error)))
-        if not samples:
-            raise InputError(f"None of {len(paths)} photos could be used. The first: {skipped[0].reason}")
-        sides = _split(used.values(), shares)
-        samples = [replace(s, group=sides[s.group][0], split=sides[s.group][1]) for s in samples]
+    source = {"format": "raindrops", "path": str(photos), **asdict(plan)}
+    # Before the work: a target that exists, too few photos, or shares that leave nothing to train on.
+    require_free(target)
+    paths, twins = _photos_in(photos, strict)
+    _split(map(stem_of, paths), shares)
+    hashes, skipped = _hashes(paths, twins, workers, strict)
+    with resumable_folder(target, {**source, "path": str(photos.resolve())}) as stage:
+        made = gather(
+            stage,
+            list(hashes),
+            _Pictures(stage=stage, plan=plan),
+            key=lambda path: f"{path.relative_to(photos).as_posix()} {hashes[path]}",
+            label=f"drawing drops on {len(hashes)} photos, {per_photo} times each",
+            skipped=skipped,
+            workers=workers,
+            strict=strict,
+        )
+        sides = _split({sample.group for sample in made.samples}, shares)
+        samples = [replace(s, group=sides[s.group][0], split=sides[s.group][1]) for s in made.samples]
         split = f"by hash of the photo, seed {shares.seed}, {shares.val:.0%} validation, {shares.test:.0%} test"
-        source = {"format": "raindrops", "path": str(photos), **asdict(plan)}
         Dataset.create(stage, CLASSES, samples, {"from": source, "split": split})
-    return Imported(dataset=Dataset.open(target), skipped=skipped)
+    return Built(dataset=Dataset.open(target), skipped=made.skipped)
 
 
 def demo_photos(folder: Path) -> list[Path]:
@@ -137,30 +145,76 @@ def _photos_in(folder: Path, strict: bool) -> tuple[list[Path], list[Skipped]]:
     return [path for path in paths if stems[stem_of(path)] == 1], skipped
 
 
-def _split(paths: Iterable[Path], shares: Shares) -> dict[str, tuple[str, str]]:
+def _split(stems: Iterable[str], shares: Shares) -> dict[str, tuple[str, str]]:
     """Stem -> group and split."""
-    groups = {stem_of(path): group_of(stem_of(path), shares.group) or stem_of(path) for path in paths}
+    groups = {stem: group_of(stem, shares.group) or stem for stem in stems}
     side = assign_splits(groups.values(), val=shares.val, test=shares.test, seed=shares.seed)
     return {stem: (group, side[group]) for stem, group in groups.items()}
 
 
-def _draw_pictures(
-    path: Path, used: dict[str, Path], stage: Path, plan: _Plan, pool: ThreadPoolExecutor
-) -> list[Sample]:
-    """All pictures of one photo, noted in `used` by its hash; a copy of a photo used before is an InputError."""
-    data = read_bytes(path)
-    digest = content_hash(data)
-    if digest in used:
-        raise InputError(f"{path} is a copy of {used[digest]} and would leak between splits; remove one.")
-    photo_HW3 = decode_image(data, path)
-    used[digest] = path
+def _hashes(
+    paths: Sequence[Path], skipped: Sequence[Skipped], workers: int | None, strict: bool
+) -> tuple[dict[Path, str], list[Skipped]]:
+    """Photo -> hash of its file, without copies, and what is left out so far."""
+    found: dict[Path, str] = {}
+    first: dict[str, Path] = {}
+    left_out = list(skipped)
+    digests = pooled(_hash, paths, label=f"reading {len(paths)} photos", workers=workers, strict=strict)
+    for path, digest in zip(paths, digests, strict=True):
+        if isinstance(digest, Skipped):
+            left_out.append(digest)
+        elif digest in first:
+            reason = f"{path} is a copy of {first[digest]} and would leak between splits; remove one."
+            left_out.append(Skipped(str(path), reason))
+        else:
+            found[path] = digest
+            first[digest] = path
+    return found, left_out
 
-    def draw(variant: int) -> Sample:
-        rng = np.random.default_rng((plan.seed, int(digest, 16), variant))
+
+def _hash(path: Path) -> str:
+    return content_hash(read_bytes(path))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Pictures:
+    """All pictures of one photo, written into the stage."""
+
+    stage: Path
+    plan: _Plan
+
+    def __call__(self, path: Path) -> Made:
+        data = read_bytes(path)
+        photo_HW3 = decode_image(data, path)
+        return Made(
+            samples=tuple(self.draw(path, photo_HW3, content_hash(data), index) for index in range(self.plan.per_photo))
+        )
+
+    def draw(self, path: Path, photo_HW3: Image, digest: str, index: int) -> Sample:
+        plan = self.plan
+        rng = np.random.default_rng((plan.seed, int(digest, 16), index))
         view_HW3 = photo_HW3 if plan.size is None else _random_view(photo_HW3, plan.size, plan.extent, rng)
-        return _write_picture(stage, path, variant, *raindrops(view_HW3, rng, style=plan.style))
+        picture_HW3, mask_HW = raindrops(view_HW3, rng, style=plan.style)
+        return store(
+            self.stage,
+            f"{stem_of(path)}-{index:03d}",
+            _jpeg(picture_HW3),
+            ".jpg",
+            mask_HW,
+            CLASSES,
+            height=picture_HW3.shape[0],
+            width=picture_HW3.shape[1],
+            group=stem_of(path),
+            source=path.name,
+        )
 
-    return list(pool.map(draw, range(plan.per_photo)))
+
+def _jpeg(image_HW3: Image) -> bytes:
+    # Drops are thin and colourful at the rim: full chroma keeps the picture true to the mask there.
+    options = [cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+    written, jpeg = cv2.imencode(".jpg", cv2.cvtColor(image_HW3, cv2.COLOR_RGB2BGR), options)
+    assert written
+    return jpeg.tobytes()
 
 
 def _random_view(
@@ -176,26 +230,3 @@ def _random_view(
         crop_HW3 = crop_HW3[:, ::-1]
     how = cv2.INTER_AREA if scale > 1 else cv2.INTER_CUBIC
     return np.asarray(cv2.resize(np.ascontiguousarray(crop_HW3), size_hw[::-1], interpolation=how), np.uint8)
-
-
-def _write_picture(stage: Path, photo: Path, variant: int, image_HW3: Image, mask_HW: NDArray[np.uint8]) -> Sample:
-    name = f"{stem_of(photo)}-{variant:03d}"
-    # Drops are thin and colourful at the rim: full chroma keeps the picture true to the mask there.
-    options = [cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
-    written, jpeg = cv2.imencode(".jpg", cv2.cvtColor(image_HW3, cv2.COLOR_RGB2BGR), options)
-    assert written
-    image, mask = jpeg.tobytes(), encode_mask(mask_HW, CLASSES)
-    write_bytes(stage / "images" / f"{name}.jpg", image)
-    write_bytes(stage / "masks" / f"{name}.png", mask)
-    return Sample(
-        id=name,
-        image=f"images/{name}.jpg",
-        mask=f"masks/{name}.png",
-        group=stem_of(photo),
-        source=photo.name,
-        height=image_HW3.shape[0],
-        width=image_HW3.shape[1],
-        image_hash=content_hash(image),
-        mask_hash=content_hash(mask),
-        status="labelled",
-    )

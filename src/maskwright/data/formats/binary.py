@@ -8,7 +8,8 @@ import numpy as np
 
 from maskwright.data.dataset import Dataset
 from maskwright.data.formats.listing import Listing, Options, find_pairs, listing, write_pairs
-from maskwright.imageio import read_plane, write_image
+from maskwright.imageio import read_plane
+from maskwright.png import encode_plane
 from maskwright.types import Classes, InputError, Mask
 
 
@@ -42,9 +43,11 @@ def write(dataset: Dataset, target: Path) -> None:
     if len(dataset.classes) != 2:
         raise InputError(f"{dataset.path} has {len(dataset.classes)} classes; black and white masks hold two.")
 
-    def write_binary(path: Path, mask_HW: Mask) -> None:
-        if (mask_HW == dataset.classes.ignore).any():
-            raise InputError(f"{path.name} has ignored pixels, which black and white cannot say; use the index format.")
-        write_image(path, np.repeat((mask_HW * 255).astype(np.uint8)[..., None], 3, axis=2))
+    write_pairs(dataset, target, encode_binary)
 
-    write_pairs(dataset, target, write_binary)
+
+def encode_binary(mask_HW: Mask, classes: Classes) -> bytes:
+    """A PNG of 0 and 255."""
+    if (mask_HW == classes.ignore).any():
+        raise InputError("The mask has ignored pixels, which black and white cannot say; use the index format.")
+    return encode_plane((mask_HW * 255).astype(np.uint8), None)

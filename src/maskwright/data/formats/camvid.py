@@ -7,14 +7,14 @@ Badrinarayanan et al. (SegNet). The group is the video sequence: frames of one s
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from maskwright.data.dataset import SPLITS, Dataset
+from maskwright.data.dataset import SPLITS, Dataset, Sample
 from maskwright.data.formats.index import Renamer
-from maskwright.data.formats.listing import Files, Listing, Options, listing, match
-from maskwright.files import list_files, read_bytes, stem_of, write_bytes
-from maskwright.imageio import IMAGE_SUFFIXES, MASK_SUFFIXES, write_mask
+from maskwright.data.formats.listing import Files, Listing, Options, each_sample, listing, match
+from maskwright.files import list_files, put_bytes, read_bytes, stem_of
+from maskwright.imageio import IMAGE_SUFFIXES, MASK_SUFFIXES, encode_mask
 from maskwright.types import Classes, Colour, InputError
 
 COLOURS: dict[str, Colour] = {
@@ -56,12 +56,22 @@ def write(dataset: Dataset, target: Path) -> None:
     """Write the same layout; raises InputError for another class table."""
     if dataset.classes.names != list(COLOURS):
         raise InputError(f"{dataset.path} does not have CamVid's 11 classes; use the index format.")
-    for sample in dataset.labelled():
-        split = sample.split or "train"
-        source = dataset.path / sample.image
-        mask_HW = dataset.mask(sample)
-        mask_HW[mask_HW == dataset.classes.ignore] = UNLABELLED
+    samples = dataset.labelled()
+    for split in {sample.split or "train" for sample in samples}:
         for folder in (split, f"{split}annot"):
             (target / folder).mkdir(parents=True, exist_ok=True)
-        write_bytes(target / split / source.name, read_bytes(source))
-        write_mask(target / f"{split}annot" / f"{source.stem}.png", mask_HW, dataset.classes)
+    each_sample(_WriteFrame(dataset.only_table(), target), samples)
+
+
+@dataclass(frozen=True)
+class _WriteFrame:
+    dataset: Dataset
+    target: Path
+
+    def __call__(self, sample: Sample) -> None:
+        split = sample.split or "train"
+        source = self.dataset.path / sample.image
+        mask_HW = self.dataset.mask(sample)
+        mask_HW[mask_HW == self.dataset.classes.ignore] = UNLABELLED
+        put_bytes(self.target / split / source.name, read_bytes(source))
+        put_bytes(self.target / f"{split}annot" / f"{source.stem}.png", encode_mask(mask_HW, self.dataset.classes))

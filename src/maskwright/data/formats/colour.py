@@ -13,7 +13,7 @@ from maskwright.console import track
 from maskwright.data.dataset import Dataset
 from maskwright.data.formats.listing import Listing, Options, Pair, find_pairs, listing, write_pairs
 from maskwright.files import read_bytes, read_yaml, write_text
-from maskwright.imageio import colourise, pack_colour, pack_colours, read_colours, write_image
+from maskwright.imageio import colourise, encode_image, pack_colour, pack_colours, read_colours
 from maskwright.types import IGNORE_COLOUR, Classes, Colour, InputError, Mask, parse_colour
 
 RARE = 0.001
@@ -193,11 +193,16 @@ def write(dataset: Dataset, target: Path) -> None:
     """Write `images/`, `masks/` in class colours (ignore is white) and `colours.csv`."""
     if IGNORE_COLOUR in [item.colour for item in dataset.classes.items]:
         raise InputError(f"{dataset.path}: a class is white, which means ignore here; change its colour.")
-    write_pairs(dataset, target, lambda path, mask_HW: write_image(path, colourise(mask_HW, dataset.classes)))
+    write_pairs(dataset, target, encode_colours)
     table = io.StringIO()
     writer = csv.writer(table, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
     writer.writerows([("name", "r", "g", "b"), *((item.name, *item.colour) for item in dataset.classes.items)])
     write_text(target / "colours.csv", table.getvalue())
+
+
+def encode_colours(mask_HW: Mask, classes: Classes) -> bytes:
+    """A PNG in class colours; ignore is white."""
+    return encode_image(colourise(mask_HW, classes), ".png")
 
 
 def _unpack(code: int) -> Colour:

@@ -10,7 +10,7 @@ from maskwright.console import track
 from maskwright.data.dataset import Dataset
 from maskwright.data.formats.listing import Listing, Options, Pair, find_pairs, listing, write_pairs
 from maskwright.files import read_yaml, write_yaml
-from maskwright.imageio import read_plane, write_mask
+from maskwright.imageio import encode_mask, read_plane
 from maskwright.types import IGNORE, IGNORE_WIDE, Classes, InputError, Mask
 
 
@@ -94,5 +94,5 @@ class Renamer:
 
 def write(dataset: Dataset, target: Path) -> None:
     """Write `images/`, `masks/` (split folders inside) and `classes.yaml`."""
-    write_pairs(dataset, target, lambda path, mask_HW: write_mask(path, mask_HW, dataset.classes))
+    write_pairs(dataset, target, encode_mask)
     write_yaml(target / "classes.yaml", dataset.classes.to_dict())

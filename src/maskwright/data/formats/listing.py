@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
+from typing import Any, TypeVar
 
 from maskwright.console import Skipped
-from maskwright.data.dataset import Dataset
-from maskwright.files import list_files, read_bytes, stem_of, write_bytes
+from maskwright.data.dataset import Dataset, Sample
+from maskwright.data.jobs import pooled
+from maskwright.files import list_files, put_bytes, read_bytes, stem_of
 from maskwright.imageio import IMAGE_SUFFIXES, MASK_SUFFIXES
-from maskwright.types import Classes, Colour, InputError, Mask
+from maskwright.types import Classes, Colour, InputError, Mask, unknown_name
+
+R = TypeVar("R")
 
 IMAGE_FOLDERS = ("images", "image", "imgs", "img", "photos", "JPEGImages", "CameraRGB")
 MASK_FOLDERS = ("masks", "mask", "labels", "label", "annotations", "SegmentationClass", "CameraSeg", "gt")
 SPLIT_NAMES = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
-MaskReader = Callable[[Path], Mask]
 Files = dict[tuple[str, str], list[Path]]  # (split, stem) -> files
 
 
@@ -25,8 +29,10 @@ Files = dict[tuple[str, str], list[Path]]  # (split, stem) -> files
 class Options:
     """What a person may say about a source; every format takes what concerns it.
 
-    `unknown` says what becomes of a colour outside the table: 'error', 'ignore' or 'nearest'.
-    `ignore_ids` are stored ids that mean "do not count".
+    `unknown` says what becomes of a colour outside the table: 'error', 'ignore' or 'nearest'. `ignore_ids` are stored
+    ids that mean "do not count". For annotated shapes: `kind` is 'classes', 'groups' (by the file `groups`) or
+    'binary'; `crowd` and `border` say what becomes of crowd regions and of uncertain borders: 'ignore', 'background'
+    or, for crowds, 'class'; `ties` decides between shapes of equal priority: 'later', 'first' or 'smaller'.
     """
 
     names: tuple[str, ...] | None = None
@@ -37,29 +43,105 @@ class Options:
     ignore_ids: tuple[int, ...] = ()
     ignore_colours: tuple[Colour, ...] = ()
     unknown: str | None = None
+    kind: str = "classes"
+    groups: Path | None = None
+    crowd: str = "ignore"
+    border: str = "ignore"
+    ties: str = "later"
+    max_images: int | None = None
+    without_images: bool = False
+
+    def __post_init__(self) -> None:
+        for name, known in _CHOICES.items():
+            if getattr(self, name) not in known:
+                raise unknown_name(
+                    f"value of --{'as' if name == 'kind' else name}",
+                    str(getattr(self, name)),
+                    [one for one in known if one],
+                )
+        if self.max_images is not None and self.max_images < 1:
+            raise InputError(f"--max-images {self.max_images} leaves nothing; give a number from 1.")
+
+
+_CHOICES: dict[str, tuple[str | None, ...]] = {
+    "unknown": (None, "error", "ignore", "nearest"),
+    "kind": ("classes", "groups", "binary"),
+    "crowd": ("ignore", "class", "background"),
+    "border": ("ignore", "background"),
+    "ties": ("later", "first", "smaller"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
-    """One image of a source and, unless it is unlabelled, how to get its mask in our class ids."""
+    """One image of a source.
+
+    `mask` is the file that holds its mask or its shapes, None for an unlabelled image. `size_hw` is the size that the
+    source declares: then the photo is copied without decoding it. `note` is what the format's own reader needs
+    besides, and `extra` are further columns of `samples.csv`.
+    """
 
     id: str
     image: Path
     mask: Path | None = None
-    read_mask: MaskReader | None = None
     split: str = ""
     group: str = ""
+    size_hw: tuple[int, int] | None = None
+    note: Any = None
+    extra: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Painted:
+    """A mask in our class ids, and what had to be decided on the way.
+
+    `contested` counts pixels by (losing class id, winning class id); `left_out` names shapes that could not be used.
+    """
+
+    mask_HW: Mask
+    contested: Mapping[tuple[int, int], int] = field(default_factory=dict)
+    left_out: tuple[Skipped, ...] = ()
+
+
+Painter = Callable[[Item, tuple[int, int]], Painted]  # of an item and its photo's rows and columns
+PhotoReader = Callable[[Item], tuple[bytes, str]]  # the photo's encoded bytes and its file suffix
+
+
+@dataclass(frozen=True)
+class FromFile:
+    """A painter for formats whose masks are files that need nothing but their path."""
+
+    read: Callable[[Path], Mask]
+
+    def __call__(self, item: Item, size_hw: tuple[int, int]) -> Painted:
+        """The mask of one item."""
+        assert item.mask is not None
+        return Painted(mask_HW=self.read(item.mask))
+
+
+def photo_file(item: Item) -> tuple[bytes, str]:
+    """The photo as it lies there."""
+    return read_bytes(item.image), item.image.suffix.lower()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Listing:
-    """What a source holds. `found` is a table that was found by scanning and awaits a person's yes."""
+    """What a source holds.
+
+    `paint` and `photo` are sent to worker processes: module-level functions or frozen dataclasses. `load` is called
+    here, shortly before an item is sent, and fills in what is too large to hold for all items at once. `found` is a
+    table that was found by scanning and awaits a person's yes. `record` joins what `dataset.yaml` keeps.
+    """
 
     classes: Classes
     items: list[Item]
+    paint: Painter | None = None
+    photo: PhotoReader | None = photo_file
+    load: Callable[[Item], Item] | None = None
     alone: list[Skipped] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     found: str = ""
+    record: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,15 +157,15 @@ class Pair:
 def listing(
     classes: Classes,
     pairs: list[Pair],
-    read_mask: MaskReader,
+    read: Callable[[Path], Mask],
     alone: list[Skipped],
     *,
     notes: list[str] | None = None,
     found: str = "",
 ) -> Listing:
     """A Listing of pairs that are all read the same way."""
-    items = [Item(id=p.id, image=p.image, mask=p.mask, read_mask=read_mask, split=p.split) for p in pairs]
-    return Listing(classes=classes, items=items, alone=alone, notes=notes or [], found=found)
+    items = [Item(id=p.id, image=p.image, mask=p.mask, split=p.split) for p in pairs]
+    return Listing(classes=classes, items=items, paint=FromFile(read), alone=alone, notes=notes or [], found=found)
 
 
 def find_pairs(source: Path, options: Options) -> tuple[list[Pair], list[Skipped]]:
@@ -155,11 +237,36 @@ def _collect(source: Path, given: Path | None, usual: tuple[str, ...], suffixes:
     return dict(found)
 
 
-def write_pairs(dataset: Dataset, target: Path, write: Callable[[Path, Mask], None]) -> None:
-    """Copy photos to `images/` and let `write` put masks into `masks/`, with a folder a split inside each."""
-    for sample in dataset.labelled():
+def write_pairs(dataset: Dataset, target: Path, encode: Callable[[Mask, Classes], bytes]) -> None:
+    """Copy photos to `images/` and put masks, as `encode` makes them PNGs, into `masks/`; split folders inside each."""
+    samples = dataset.labelled()
+    for split in {sample.split for sample in samples}:
         for folder in ("images", "masks"):
-            (target / folder / sample.split).mkdir(parents=True, exist_ok=True)
-        source = dataset.path / sample.image
-        write_bytes(target / "images" / sample.split / source.name, read_bytes(source))
-        write(target / "masks" / sample.split / f"{source.stem}.png", dataset.mask(sample))
+            (target / folder / split).mkdir(parents=True, exist_ok=True)
+    each_sample(_WritePair(dataset.only_table(), target, encode), samples)
+
+
+@dataclass(frozen=True)
+class _WritePair:
+    dataset: Dataset
+    target: Path
+    encode: Callable[[Mask, Classes], bytes]
+
+    def __call__(self, sample: Sample) -> None:
+        source = self.dataset.path / sample.image
+        put_bytes(self.target / "images" / sample.split / source.name, read_bytes(source))
+        png = self.encode(self.dataset.mask(sample), self.dataset.classes)
+        put_bytes(self.target / "masks" / sample.split / f"{source.stem}.png", png)
+
+
+def each_sample(work: Callable[[Sample], R], samples: Sequence[Sample]) -> list[R]:
+    """What `work` makes of each sample, in order, on all cores; raises InputError for the first that fails.
+
+    `work` is sent to worker processes: a module-level function or a frozen dataclass with `__call__`.
+    """
+    results: list[R] = []
+    for result in pooled(work, samples, label=f"writing {len(samples)} images", name=attrgetter("id")):
+        if isinstance(result, Skipped):
+            raise InputError(result.reason if result.file in result.reason else f"{result.file}: {result.reason}")
+        results.append(result)
+    return results

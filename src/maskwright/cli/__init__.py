@@ -1,0 +1,78 @@
+"""The command line: each verb is one short function over one public function of the package.
+
+Exit codes: 0 done; 2 the input cannot be used (one sentence says why and what to do); 3 done, but files were
+left out and listed; 130 interrupted. Progress and messages go to standard error; `--json` prints one JSON
+object on standard output.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+import maskwright
+from maskwright.cli import doors, runs, synth
+from maskwright.console import say
+from maskwright.types import InputError
+
+VERBS: dict[str, Callable[..., None]] = {
+    "demo": runs.demo,
+    "init": doors.init,
+    "import": doors.import_,
+    "convert": doors.convert,
+    "train": runs.train,
+    "evaluate": runs.evaluate,
+    "predict": runs.predict,
+    "report": runs.report,
+    "recipes": runs.recipes,
+}
+SYNTH: dict[str, Callable[..., None]] = {"raindrops": synth.raindrops}
+
+app = typer.Typer(
+    name="maskwright",
+    help="From a folder of photos to a semantic-segmentation model that you can trust.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+drawing = typer.Typer(help="Draw labelled training data.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    *, version: Annotated[bool, typer.Option("--version", help="Print the version and end.", is_eager=True)] = False
+) -> None:
+    """From a folder of photos to a semantic-segmentation model that you can trust."""
+    if version:
+        typer.echo(maskwright.__version__)
+        raise typer.Exit
+
+
+for verb, function in VERBS.items():
+    app.command(verb)(function)
+for verb, function in SYNTH.items():
+    drawing.command(verb)(function)
+app.add_typer(drawing, name="synth")
+
+
+def main() -> None:
+    """Run the command line; mistakes in the input become one sentence and exit code 2."""
+    try:
+        app()
+    except InputError as error:
+        say(f"Error: {error}")
+        for note in getattr(error, "__notes__", []):
+            say(note)
+        if "--json" in sys.argv:
+            typer.echo(json.dumps({"error": str(error)}))
+        sys.exit(2)
+    except KeyboardInterrupt as interrupt:
+        say("Interrupted; nothing half-written is left.")
+        for note in getattr(interrupt, "__notes__", []):
+            say(note)
+        sys.exit(130)

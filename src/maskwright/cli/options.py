@@ -1,0 +1,68 @@
+"""What the verbs share: options that mean the same everywhere, and how a verb ends."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import maskwright
+from maskwright.console import Skipped, say, say_skipped
+
+LEFT_OUT = 3
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Stop at the first file that cannot be used.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.")]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
+Precision = Annotated[str, typer.Option("--precision", help="auto, fp32, bf16 or fp16.")]
+Weights = Annotated[str, typer.Option("--weights", help="best or last.")]
+Val = Annotated[float, typer.Option("--val", help="Share of images for validation, where the source has no splits.")]
+Test = Annotated[float, typer.Option("--test", help="Share of images for the test.")]
+Group = Annotated[
+    str | None, typer.Option("--group", help="Regular expression on the name; images of one group stay on one side.")
+]
+
+
+def finish(as_json: bool, facts: dict[str, Any], skipped: list[Skipped], lines: list[str], code: int = 0) -> None:
+    """Say what was done, list what was left out, and end with the exit code that tells."""
+    for line in lines:
+        say(line)
+    say_skipped(skipped)
+    if as_json:
+        rows = [{"file": item.file, "reason": item.reason} for item in skipped]
+        typer.echo(json.dumps(facts | {"skipped": rows}, default=str))
+    raise typer.Exit(code or (LEFT_OUT if skipped else 0))
+
+
+def dataset_facts(dataset: maskwright.Dataset) -> dict[str, Any]:
+    """What machines want to know of a data set."""
+    return {
+        "dataset": str(dataset.path),
+        "images": len(dataset.samples),
+        "classes": dataset.classes.names,
+        "splits": split_counts(dataset),
+        "fingerprint": dataset.fingerprint,
+    }
+
+
+def count_line(dataset: maskwright.Dataset) -> str:
+    """'701 images (train 367, val 101, test 233), 11 classes: sky, building, ...'."""
+    splits = ", ".join(f"{name} {count}" for name, count in split_counts(dataset).items())
+    names = dataset.classes.names
+    listed = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
+    return f"{len(dataset.samples)} images ({splits}), {len(names)} classes: {listed}"
+
+
+def split_counts(dataset: maskwright.Dataset) -> dict[str, int]:
+    """Images by split, in the usual order."""
+    have = [sample.split for sample in dataset.samples]
+    return {name: have.count(name) for name in ("train", "val", "test") if name in have}
+
+
+def quote(path: Path) -> str:
+    """A path as a shell wants it."""
+    return shlex.quote(str(path))

@@ -1,0 +1,190 @@
+"""The verbs around runs: demo, train, evaluate, predict, report, recipes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import maskwright
+from maskwright.cli.options import AsJson, Device, Precision, Seed, Strict, Weights, finish, quote
+from maskwright.types import InputError
+
+
+def demo(
+    *,
+    out: Annotated[Path, typer.Option("--out", "-o", help="New folder for data set, run and report.")] = Path(
+        "maskwright-demo"
+    ),
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """The whole story on data it draws itself: data set, training, scores, predictions, report."""
+    result = maskwright.demo(out, seed=seed)
+    finish(as_json, result.to_dict(), [], result.story())
+
+
+def train(
+    *,
+    dataset: Annotated[Path | None, typer.Argument(help="Data set folder; may be left out with --resume.")] = None,
+    recipe: Annotated[str, typer.Option("--recipe", help="A shipped recipe by name, or a YAML file.")] = "default",
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="New run folder; runs/NAME-RECIPE-N if left out.")
+    ] = None,
+    sets: Annotated[list[str] | None, typer.Option("--set", help="A recipe key, as in optim.lr=0.001.")] = None,
+    size: Annotated[str | None, typer.Option("--size", help="The one dial: tiny, small or base.")] = None,
+    budget: Annotated[float | None, typer.Option("--budget", help="Minutes for everything.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Seed of everything random.")] = None,
+    workers: Annotated[int | None, typer.Option("--workers", min=0, help="Loader processes.")] = None,
+    device: Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda or mps.")] = None,
+    resume: Annotated[Path | None, typer.Option("--resume", help="Continue this run folder.")] = None,
+    strict: Strict = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train a model on a data set and write a run folder."""
+    dials = {
+        "size": size,
+        "train.budget": budget,
+        "train.seed": seed,
+        "data.workers": workers,
+        "train.device": device,
+    }
+    changes = [*(sets or []), *(f"{key}={value}" for key, value in dials.items() if value is not None)]
+    if resume is not None:
+        if changes or out is not None or recipe != "default":
+            raise InputError("--resume continues a run as it began; leave out --recipe, --set, --out and the dials.")
+        result = maskwright.resume(resume, dataset, strict=strict)
+    elif dataset is None:
+        raise InputError("Name a data set folder to train on, or a run to continue with --resume RUN.")
+    else:
+        loaded = maskwright.Recipe.load(recipe, changes)
+        folder = out or free_run_folder(dataset, loaded.name)
+        result = maskwright.train(dataset, loaded, out=folder, strict=strict)
+    path = result.run.path
+    page = maskwright.report(result.run)
+    lines = [
+        f"Training ended: {result.ended}.",
+        f"Best validation mean IoU {result.best_score:.4f}, in epoch {result.best_epoch + 1}.",
+        f"Wrote {path} and {page}",
+        "Next:",
+        f"  maskwright evaluate {quote(path)} --split test",
+        f"  maskwright predict {quote(path)} PHOTOS -o predictions",
+    ]
+    if result.ended == "interrupted":
+        lines.insert(-2, f"  maskwright train --resume {quote(path)}")
+    facts = {
+        "run": str(path),
+        "ended": result.ended,
+        "best_val_score": result.best_score,
+        "best_epoch": result.best_epoch,
+        "report": str(page),
+    }
+    finish(as_json, facts, result.skipped, lines, code=130 if result.ended == "interrupted" else 0)
+
+
+def evaluate(
+    *,
+    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    dataset: Annotated[Path | None, typer.Argument(help="Data set folder, if not the run's own.")] = None,
+    split: Annotated[str, typer.Option("--split", help="train, val or test.")] = "test",
+    batch: Annotated[int, typer.Option("--batch", min=1, help="Images at a time; changes no score.")] = 1,
+    weights: Weights = "best",
+    device: Device = "auto",
+    precision: Precision = "auto",
+    strict: Strict = False,
+    as_json: AsJson = False,
+) -> None:
+    """Score a run on labelled images, at their original size."""
+    result = maskwright.evaluate(
+        run, dataset, split=split, batch=batch, weights=weights, device=device, precision=precision, strict=strict
+    )
+    page = maskwright.report(run)
+    lines = [*score_table(result.scores), f"Wrote {run}/evaluation/{split} and {page}"]
+    finish(as_json, {**result.scores, "report": str(page)}, result.skipped, lines)
+
+
+def predict(
+    *,
+    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    images: Annotated[list[Path], typer.Argument(help="Image files or folders.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")],
+    probabilities: Annotated[bool, typer.Option("--probabilities", help="Also write class probabilities.")] = False,
+    weights: Weights = "best",
+    device: Device = "auto",
+    precision: Precision = "auto",
+    strict: Strict = False,
+    as_json: AsJson = False,
+) -> None:
+    """Segment photos of any size: class ids, colours and overlays at their original size."""
+    result = maskwright.predict(
+        run,
+        images,
+        out,
+        probabilities=probabilities,
+        weights=weights,
+        device=device,
+        precision=precision,
+        strict=strict,
+    )
+    lines = [f"Wrote {len(result.images)} predictions: {out}/ids, {out}/colour, {out}/overlay"]
+    finish(as_json, {"out": str(out), "images": result.images}, result.skipped, lines)
+
+
+def report(
+    *,
+    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Another place for the page.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """One self-contained HTML page about a run."""
+    page = maskwright.report(run, out=out)
+    finish(as_json, {"report": str(page)}, [], [f"Wrote {page}; open it in a browser."])
+
+
+def recipes(
+    *,
+    name: Annotated[str | None, typer.Argument(help="Print this recipe in full.")] = None,
+    schema: Annotated[Path | None, typer.Option("--schema", help="Write the JSON schema for editors here.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the shipped recipes, print one, or write the schema that editors check recipes with."""
+    if schema is not None:
+        maskwright.write_schema(schema)
+        finish(as_json, {"schema": str(schema)}, [], [f"Wrote {schema}."])
+    elif name is not None:
+        loaded = maskwright.Recipe.load(name)
+        finish(as_json, loaded.to_dict(), [], [loaded.to_yaml()])
+    else:
+        first_lines = {key: text.splitlines()[0].lstrip("# ") for key, text in maskwright.shipped_recipes().items()}
+        finish(as_json, first_lines, [], [f"{key:10}  {line}" for key, line in first_lines.items()])
+
+
+def free_run_folder(dataset: Path, recipe: str) -> Path:
+    """runs/DATASET-RECIPE-N with the lowest N that is free."""
+    number = 1
+    while (folder := Path("runs") / f"{dataset.resolve().name}-{recipe}-{number}").exists():
+        number += 1
+    return folder
+
+
+def score_table(scores: dict[str, Any]) -> list[str]:
+    """Lines of text: a row a class, then the means with what they are over, then the policy."""
+
+    def cell(value: float | None) -> str:
+        return "    -" if value is None or value != value else f"{value:.3f}"
+
+    lines = [f"{'class':16} {'IoU':>6} {'Dice':>6} {'prec.':>6} {'recall':>6} {'pixels':>13}"]
+    for row in scores["classes"]:
+        values = " ".join(f"{cell(row[key]):>6}" for key in ("iou", "dice", "precision", "recall"))
+        lines.append(f"{row['name'][:16]:16} {values} {row['pixels']:>13,}")
+    lines.append(
+        f"mean IoU {cell(scores['mean_iou'])} over {len(scores['classes'])} classes, {scores['images']} images"
+    )
+    if "mean_iou_no_background" in scores:
+        lines.append(f"mean IoU {cell(scores['mean_iou_no_background'])} without background")
+    lines.append(f"pixel accuracy {cell(scores['pixel_accuracy'])}")
+    for name, group in scores["groups"].items():
+        lines.append(f"  group {name}: mean IoU {cell(group['mean_iou'])} ({group['images']} images)")
+    lines.append(f"IoU is {scores['definitions']['iou']}; {scores['definitions']['absent']}.")
+    return lines

@@ -1,0 +1,194 @@
+"""One function over many items: in threads or processes, in order, in bounded memory, and able to go on later.
+
+`pooled` maps; `journaled` maps and remembers in a file what is done, so that the same call goes on after a crash.
+The work is a module-level function or a frozen dataclass with `__call__`, so that it can be sent to a process.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+import cv2
+
+from maskwright.console import Skipped, progress_bar
+from maskwright.files import explained
+from maskwright.types import InputError, TargetError
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+MANY = 400  # below that many items, starting processes takes longer than it saves
+CHUNK = 16
+AHEAD = 4  # chunks a worker that wait or run: bounds memory
+
+Named = Callable[[T], str]
+
+
+def pooled(
+    work: Callable[[T], R],
+    items: Sequence[T],
+    *,
+    label: str,
+    name: Named[T] = str,
+    load: Callable[[T], T] | None = None,
+    workers: int | None = None,
+    strict: bool = False,
+) -> Iterator[R | Skipped]:
+    """Yield `work(item)` for every item, in order, with a progress bar.
+
+    An InputError of one item becomes `Skipped(name(item), reason)`; with `strict`, and for a TargetError always, it
+    is raised. Any other error is raised with a note that names the item. `workers` is the number of processes; None
+    takes all cores where there are many items and threads of this process otherwise, 0 neither. `load` is called
+    here, shortly before an item is sent, and returns what is sent in its place: for what would not fit in memory at
+    once.
+    """
+    with progress_bar() as bar:
+        yield from bar.track(
+            _results(_Attempt(work, name, strict), items, load, workers), description=label, total=len(items)
+        )
+
+
+def journaled(
+    work: Callable[[T], dict[str, Any]],
+    items: Sequence[T],
+    *,
+    journal: Path,
+    key: Named[T],
+    label: str,
+    name: Named[T] = str,
+    load: Callable[[T], T] | None = None,
+    workers: int | None = None,
+    strict: bool = False,
+) -> Iterator[dict[str, Any] | Skipped]:
+    """`pooled` for work whose results are plain data, kept in the file `journal`: what it holds is not done again.
+
+    Results of earlier calls come first. `key` identifies an item and the state of what it is made from.
+    """
+    done = _read_journal(journal)
+    keys = [key(item) for item in items]
+    waiting = [index for index, one in enumerate(keys) if one not in done]
+    yield from (done[one] for one in keys if one in done)
+    rest = [items[index] for index in waiting]
+    results = pooled(work, rest, label=label, name=name, load=load, workers=workers, strict=strict)
+    with explained(journal), journal.open("a", encoding="utf-8", buffering=1) as file:
+        for index, result in zip(waiting, results, strict=True):
+            if not isinstance(result, Skipped):
+                file.write(json.dumps({"key": keys[index], "value": result}, ensure_ascii=False) + "\n")
+            yield result
+
+
+def _read_journal(path: Path) -> dict[str, dict[str, Any]]:
+    """What is done; a last line that was cut off by a crash is removed from the file."""
+    if not path.is_file():
+        return {}
+    done: dict[str, dict[str, Any]] = {}
+    whole = 0
+    with path.open("rb") as file:
+        for line in file:
+            try:
+                entry = json.loads(line)
+                done[entry["key"]] = entry["value"]
+            except (ValueError, KeyError, TypeError):
+                break
+            if not line.endswith(b"\n"):
+                break
+            whole += len(line)
+    if whole < path.stat().st_size:
+        os.truncate(path, whole)
+    return done
+
+
+class _Attempt:
+    """Work on a chunk of items, errors sorted."""
+
+    def __init__(self, work: Callable[[Any], Any], name: Named[Any], strict: bool) -> None:
+        self.work, self.name, self.strict = work, name, strict
+
+    def __call__(self, items: Sequence[Any]) -> list[Any]:
+        return [self.one(item) for item in items]
+
+    def one(self, item: Any) -> Any:
+        try:
+            return self.work(item)
+        except TargetError:
+            raise
+        except InputError as error:
+            if self.strict:
+                raise
+            return Skipped(self.name(item), str(error))
+        except Exception as error:
+            error.add_note(f"while working on {self.name(item)}")
+            raise
+
+
+def _results(
+    attempt: _Attempt, items: Sequence[Any], load: Callable[[Any], Any] | None, workers: int | None
+) -> Iterator[Any]:
+    cores = os.cpu_count() or 1
+    loaded = items if load is None else map(load, items)
+    if workers == 0 or not items:
+        yield from map(attempt.one, loaded)
+        return
+    processes = workers if workers is not None else cores if len(items) >= MANY and cores > 1 else 0
+    if processes:
+        # A forked copy of a process that runs threads (OpenCV, OpenMP) may hang, hence spawn.
+        pool: Executor = ProcessPoolExecutor(
+            processes, multiprocessing.get_context("spawn"), initializer=_start_process, initargs=(attempt,)
+        )
+        call, chunk = _in_process, CHUNK
+    else:
+        pool, call, chunk = ThreadPoolExecutor(min(8, cores)), attempt, 1
+    try:
+        yield from _in_order(pool, call, iter(loaded), chunk, AHEAD * (processes or cores))
+    except BrokenProcessPool as error:
+        raise TargetError(
+            "A worker process was killed (out of memory, or by hand); run the same command again to go on, "
+            "with fewer --workers if memory is short."
+        ) from error
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _in_order(pool: Executor, call: Any, items: Iterator[Any], chunk: int, ahead: int) -> Iterator[Any]:
+    waiting: deque[Future[list[Any]]] = deque()
+    while taken := list(islice(items, chunk)):
+        waiting.append(pool.submit(call, taken))
+        if len(waiting) >= ahead:
+            yield from waiting.popleft().result()
+    while waiting:
+        yield from waiting.popleft().result()
+
+
+_attempt: _Attempt | None = None
+
+
+def _start_process(attempt: _Attempt) -> None:
+    """In a worker process: keep the work, leave Ctrl-C to the parent, use one core, end when the parent is gone."""
+    global _attempt
+    _attempt = attempt
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    cv2.setNumThreads(0)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+def _in_process(items: Sequence[Any]) -> list[Any]:
+    assert _attempt is not None
+    return _attempt(items)

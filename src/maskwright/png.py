@@ -1,0 +1,38 @@
+"""Planes of class ids to PNG, quickly: one filter that suits them and a deflater made for speed.
+
+PNG: ISO/IEC 15948. Masks are flat areas, so the filter "up" leaves almost only zeros.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+
+import numpy as np
+from isal import isal_zlib
+from numpy.typing import NDArray
+
+_UP = 2
+_LEVEL = 1  # of 0..3; higher ones take far longer and save little on masks
+
+
+def encode_plane(plane_HW: NDArray[np.uint8] | NDArray[np.uint16], palette_N3: NDArray[np.uint8] | None) -> bytes:
+    """A single-channel PNG of 8 or 16 bits; with a palette (8 bits only) viewers show its colours, values stay ids."""
+    rows, columns = plane_HW.shape
+    depth = 8 * plane_HW.dtype.itemsize
+    assert depth in (8, 16)
+    assert palette_N3 is None or depth == 8
+    plain = plane_HW.astype(">u2").view(np.uint8) if depth == 16 else np.ascontiguousarray(plane_HW)
+    lines = np.empty((rows, 1 + plain.shape[1]), np.uint8)
+    lines[:, 0] = _UP
+    lines[:1, 1:] = plain[:1]
+    np.subtract(plain[1:], plain[:-1], out=lines[1:, 1:])
+    header = struct.pack(">IIBBBBB", columns, rows, depth, 0 if palette_N3 is None else 3, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", isal_zlib.compress(lines, _LEVEL)), (b"IEND", b"")]
+    if palette_N3 is not None:
+        chunks.insert(1, (b"PLTE", palette_N3[:256].tobytes()))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, data) for kind, data in chunks)
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
