@@ -96,8 +96,12 @@ def convert_dataset(dataset: Dataset | str | Path, format: str, target: str | Pa
     if format not in FORMATS:
         raise unknown_name("format", format, FORMATS)
     data = dataset if isinstance(dataset, Dataset) else Dataset.open(dataset)
+    write = FORMATS[format].write
+    if write is None:
+        writable = ", ".join(sorted(name for name, one in FORMATS.items() if one.write))
+        raise InputError(f"The {format} layout can be read, not written; choose one of {writable}.")
     with staged_folder(Path(target)) as stage:
-        FORMATS[format].write(data, stage)
+        write(data, stage)
     return Path(target)
 
 

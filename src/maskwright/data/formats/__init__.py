@@ -17,11 +17,11 @@ from maskwright.data.formats.listing import Listing, Options
 
 @dataclass(frozen=True, kw_only=True)
 class Format:
-    """How one layout is read and written, and a line about it for people."""
+    """How one layout is read and, where it allows, written, and a line about it for people."""
 
-    read: Callable[[Path, Options], Listing]
-    write: Callable[[Dataset, Path], None]
     about: str
+    read: Callable[[Path, Options], Listing]
+    write: Callable[[Dataset, Path], None] | None = None
 
 
 FORMATS: dict[str, Format] = {
