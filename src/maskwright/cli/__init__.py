@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 import maskwright
-from maskwright.cli import doors, runs, synth
+from maskwright.cli import doors, runs, split, synth
 from maskwright.console import say
 from maskwright.types import InputError
 
@@ -24,6 +24,8 @@ VERBS: dict[str, Callable[..., None]] = {
     "init": doors.init,
     "import": doors.import_,
     "convert": doors.convert,
+    "formats": doors.formats,
+    "split": split.split,
     "train": runs.train,
     "evaluate": runs.evaluate,
     "predict": runs.predict,

@@ -17,6 +17,9 @@ LEFT_OUT = 3
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Stop at the first file that cannot be used.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.")]
+Workers = Annotated[
+    int | None, typer.Option("--workers", min=0, help="Processes; all cores where there are many images if left out.")
+]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
 Precision = Annotated[str, typer.Option("--precision", help="auto, fp32, bf16 or fp16.")]
 Weights = Annotated[str, typer.Option("--weights", help="best or last.")]

