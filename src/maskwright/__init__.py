@@ -13,9 +13,12 @@ if TYPE_CHECKING:
     from maskwright.config import Recipe, shipped_recipes, write_schema
     from maskwright.data.build import Built
     from maskwright.data.dataset import Dataset
-    from maskwright.data.doors import Shares, convert_dataset, import_dataset, init_dataset
+    from maskwright.data.doors import Shares, contested, convert_dataset, import_dataset, init_dataset
     from maskwright.data.formats import FORMATS
     from maskwright.data.formats.listing import Options
+    from maskwright.data.holdout import SplitRule, read_ids
+    from maskwright.data.resplit import SplitResult, split_dataset, undo_split
+    from maskwright.data.raindrops import drop_style
     from maskwright.data.synth import synth_raindrops
     from maskwright.infer.predict import predict
     from maskwright.infer.predictor import Predictor
@@ -40,17 +43,24 @@ _HOME = {
     "Built": "data.build",
     "Options": "data.formats.listing",
     "Shares": "data.doors",
+    "SplitResult": "data.resplit",
+    "SplitRule": "data.holdout",
+    "contested": "data.doors",
     "convert_dataset": "data.doors",
     "demo": "story",
+    "drop_style": "data.raindrops",
     "evaluate": "scoring.score",
     "import_dataset": "data.doors",
     "init_dataset": "data.doors",
     "predict": "infer.predict",
+    "read_ids": "data.holdout",
     "report": "reporting.page",
     "resume": "training.fit",
     "shipped_recipes": "config",
+    "split_dataset": "data.resplit",
     "synth_raindrops": "data.synth",
     "train": "training.fit",
+    "undo_split": "data.resplit",
     "write_schema": "config",
 }
 
@@ -66,17 +76,24 @@ __all__ = [
     "Built",
     "Options",
     "Shares",
+    "SplitResult",
+    "SplitRule",
+    "contested",
     "convert_dataset",
     "demo",
+    "drop_style",
     "evaluate",
     "import_dataset",
     "init_dataset",
     "predict",
+    "read_ids",
     "report",
     "resume",
     "shipped_recipes",
+    "split_dataset",
     "synth_raindrops",
     "train",
+    "undo_split",
     "write_schema",
 ]
 

@@ -19,6 +19,10 @@ import yaml
 
 from maskwright.types import InputError, TargetError
 
+# The same safe subset of YAML, ten times as fast where PyYAML was built with libyaml.
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
 
 def read_bytes(path: Path) -> bytes:
     """The file's bytes; a missing, unreadable or empty file is an InputError."""
@@ -41,7 +45,7 @@ def read_json(path: Path) -> Any:
     """Read JSON; a malformed file is an InputError that names it."""
     try:
         return json.loads(read_bytes(path))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path} is not valid JSON ({error}); correct it or write it anew.") from error
@@ -50,7 +54,7 @@ def read_json(path: Path) -> Any:
 def read_yaml(path: Path) -> Any:
     """Read YAML; a malformed file is an InputError that names it."""
     try:
-        return yaml.safe_load(read_bytes(path))
+        return yaml.load(read_bytes(path), _Loader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         first_line = str(error).splitlines()[0]
         raise InputError(f"{path} is not valid YAML ({first_line}); correct it there.") from error
@@ -105,7 +109,7 @@ def write_json(path: Path, value: Any) -> None:
 
 def write_yaml(path: Path, value: Any) -> None:
     """Write YAML in the order given, atomically."""
-    write_text(path, yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=120))
+    write_text(path, yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120))
 
 
 def write_through(path: Path, write: Callable[[Path], None]) -> None:
@@ -221,7 +225,7 @@ def _claim(stage: Path, mark: Mapping[str, Any]) -> None:
         except (OSError, ValueError, KeyError, TypeError):
             left, owner = {}, 0
         if owner not in (0, os.getpid()) and _alive(owner):
-            raise _Busy(f"Process {owner} is filling {stage} right now; wait for it, or stop it first.")
+            raise _BusyError(f"Process {owner} is filling {stage} right now; wait for it, or stop it first.")
         if left.get("job") != mark["job"]:
             shutil.rmtree(stage)
     stage.mkdir(exist_ok=True)
@@ -230,7 +234,7 @@ def _claim(stage: Path, mark: Mapping[str, Any]) -> None:
 
 def _leave(stage: Path, new_parents: list[Path], error: BaseException) -> None:
     """Keep what can be gone on with, and say so; otherwise leave no trace."""
-    if isinstance(error, _Busy):
+    if isinstance(error, _BusyError):
         return
     journal = stage / JOURNAL
     mended_elsewhere = isinstance(error, InputError) and not isinstance(error, TargetError)
@@ -243,7 +247,7 @@ def _leave(stage: Path, new_parents: list[Path], error: BaseException) -> None:
             parent.rmdir()
 
 
-class _Busy(TargetError):
+class _BusyError(TargetError):
     """Another process is at work there."""
 
 

@@ -78,6 +78,8 @@ class Classes:
     items: tuple[ClassInfo, ...]
     background: int | None = None
     _by_name: dict[str, ClassInfo] = field(init=False, repr=False, compare=False)
+    _priorities: dict[int, float] = field(init=False, repr=False, compare=False)
+    _palette: NDArray[np.uint8] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         ids = [item.id for item in self.items]
@@ -96,6 +98,10 @@ class Classes:
             if len(item.colour) != 3 or not all(0 <= channel <= 255 for channel in item.colour):
                 raise InputError(f"Class '{item.name}' has colour {item.colour}; give three numbers from 0 to 255.")
         object.__setattr__(self, "_by_name", {item.name: item for item in self.items})
+        object.__setattr__(self, "_priorities", {item.id: item.priority for item in self.items})
+        table = np.full((self.ignore + 1, 3), IGNORE_COLOUR, np.uint8)
+        table[: len(self.items)] = [item.colour for item in self.items]
+        object.__setattr__(self, "_palette", table)
 
     @classmethod
     def from_names(
@@ -171,6 +177,11 @@ class Classes:
         """uint8, or uint16 beyond 255 classes."""
         return np.dtype(np.uint8 if self.ignore == IGNORE else np.uint16)
 
+    @property
+    def priorities(self) -> Mapping[int, float]:
+        """Overlap priority by id."""
+        return self._priorities
+
     def id_of(self, name: str) -> int:
         """The id of a class by name; raises InputError with the known names."""
         if name not in self._by_name:
@@ -179,10 +190,7 @@ class Classes:
 
     def palette(self) -> NDArray[np.uint8]:
         """Colours by id, shape (ignore + 1, 3) uint8; ids outside the table and ignore are white."""
-        table = np.full((self.ignore + 1, 3), IGNORE_COLOUR, np.uint8)
-        for item in self.items:
-            table[item.id] = item.colour
-        return table
+        return self._palette.copy()
 
 
 def default_colour(index: int) -> Colour:

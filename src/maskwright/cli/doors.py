@@ -116,9 +116,9 @@ def import_(
         workers=workers,
         link=link,
     )
-    contested = result.dataset.record.get("contested", [])
+    contested = maskwright.contested(result.dataset)
     lines = [
-        *contested_lines(contested, result.dataset.record.get("overlaps", {})),
+        *contested_lines(contested, ties),
         f"Wrote {dest}: {count_line(result.dataset)}",
         "Next:",
         f"  maskwright audit {quote(dest)}",
@@ -127,16 +127,16 @@ def import_(
     finish(as_json, {**dataset_facts(result.dataset), "contested": contested}, result.skipped, lines)
 
 
-def contested_lines(rows: list[dict[str, Any]], rule: dict[str, str], *, shown: int = 10) -> list[str]:
+def contested_lines(rows: list[dict[str, Any]], ties: str, *, shown: int = 10) -> list[str]:
     """Which classes claimed the same pixels, and who won."""
     if not rows:
         return []
     total = sum(row["pixels"] for row in rows)
     pairs = "one pair" if len(rows) == 1 else f"{len(rows)} pairs"
-    lines = [f"{total:,} pixels were contested, by {pairs} of classes ({rule['rule']}; ties: {rule['ties']}):"]
+    lines = [f"{total:,} pixels were contested, by {pairs} of classes; higher priority wins, then --ties {ties}:"]
     lines += [f"  {row['pixels']:>12,}  {row['winner']} over {row['loser']}" for row in rows[:shown]]
     if len(rows) > shown:
-        lines.append(f"  ... and {len(rows) - shown} more pairs (all are in dataset.yaml).")
+        lines.append(f"  ... and {len(rows) - shown} more pairs (all are in contested.csv).")
     return lines
 
 

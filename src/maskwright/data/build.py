@@ -111,7 +111,7 @@ class _Plain:
     def __call__(self, item: Any) -> dict[str, Any]:
         made = self.work(item)
         return {
-            "samples": [asdict(sample) for sample in made.samples],
+            "samples": [vars(sample) for sample in made.samples],
             "left_out": [[row.file, row.reason] for row in made.left_out],
             "tally": dict(made.tally),
         }

@@ -16,7 +16,10 @@ from maskwright.data.formats.listing import Item, Listing, Options, Painter, Pho
 from maskwright.data.split import assign_splits, group_of
 from maskwright.files import list_files, resumable_folder, staged_folder, stem_of
 from maskwright.imageio import IMAGE_SUFFIXES, check_mask, decode_image, image_size
+from maskwright.run import read_csv, write_csv
 from maskwright.types import Classes, InputError, unknown_name
+
+CONTESTED = "contested.csv"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,9 +134,9 @@ def build(
             workers=workers,
             strict=strict,
         )
-        contested = contested_rows(made.tally, found.classes)
-        whole = {**record, **found.record, **({"contested": contested} if contested else {}), "split": split}
-        Dataset.create(stage, found.classes, made.samples, whole)
+        if contested := contested_rows(made.tally, found.classes):
+            write_csv(stage / CONTESTED, contested)
+        Dataset.create(stage, found.classes, made.samples, {**record, **found.record, "split": split})
     return Built(dataset=Dataset.open(target), skipped=made.skipped)
 
 
@@ -234,8 +237,14 @@ class TakeIn:
         return found
 
 
+def contested(dataset: Dataset) -> list[dict[str, Any]]:
+    """Pixels that two classes claimed when the data set was made, by pair, most first: winner, loser, pixels."""
+    path = dataset.path / CONTESTED
+    return [{**row, "pixels": int(row["pixels"])} for row in read_csv(path)] if path.is_file() else []
+
+
 def contested_rows(tally: Mapping[str, int], classes: Classes) -> list[dict[str, Any]]:
-    """Pixels that two classes claimed, by pair, most first: who lost and who won."""
+    """The rows of `contested.csv`."""
     rows = []
     for pair, pixels in sorted(tally.items(), key=lambda entry: (-entry[1], entry[0])):
         loser, winner = (_class_name(int(one), classes) for one in pair.split())

@@ -6,11 +6,12 @@ The work is a module-level function or a frozen dataclass with `__call__`, so th
 
 from __future__ import annotations
 
-import json
+import ctypes
 import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import cv2
+import msgspec
 
 from maskwright.console import Skipped, progress_bar
 from maskwright.files import explained
@@ -28,9 +30,12 @@ from maskwright.types import InputError, TargetError
 T = TypeVar("T")
 R = TypeVar("R")
 
-MANY = 400  # below that many items, starting processes takes longer than it saves
+TRIAL_SECONDS = 1.0
+WORTH_SECONDS = 8.0  # starting processes takes a few seconds; less than this is not worth it
 CHUNK = 16
+FLUSH = 64  # results that a killed call may have to make again
 AHEAD = 4  # chunks a worker that wait or run: bounds memory
+KEPT_BYTES = 128 << 20
 
 Named = Callable[[T], str]
 
@@ -49,9 +54,9 @@ def pooled(
 
     An InputError of one item becomes `Skipped(name(item), reason)`; with `strict`, and for a TargetError always, it
     is raised. Any other error is raised with a note that names the item. `workers` is the number of processes; None
-    takes all cores where there are many items and threads of this process otherwise, 0 neither. `load` is called
-    here, shortly before an item is sent, and returns what is sent in its place: for what would not fit in memory at
-    once.
+    begins with threads of this process and goes on with all cores where that will pay, 0 takes neither. `load` is
+    called here, shortly before an item is sent, and returns what is sent in its place: for what would not fit in
+    memory at once.
     """
     with progress_bar() as bar:
         yield from bar.track(
@@ -81,10 +86,12 @@ def journaled(
     yield from (done[one] for one in keys if one in done)
     rest = [items[index] for index in waiting]
     results = pooled(work, rest, label=label, name=name, load=load, workers=workers, strict=strict)
-    with explained(journal), journal.open("a", encoding="utf-8", buffering=1) as file:
-        for index, result in zip(waiting, results, strict=True):
+    with explained(journal), journal.open("ab") as file:
+        for count, (index, result) in enumerate(zip(waiting, results, strict=True)):
             if not isinstance(result, Skipped):
-                file.write(json.dumps({"key": keys[index], "value": result}, ensure_ascii=False) + "\n")
+                file.write(msgspec.json.encode({"key": keys[index], "value": result}) + b"\n")
+                if count % FLUSH == 0:
+                    file.flush()
             yield result
 
 
@@ -97,7 +104,7 @@ def _read_journal(path: Path) -> dict[str, dict[str, Any]]:
     with path.open("rb") as file:
         for line in file:
             try:
-                entry = json.loads(line)
+                entry = msgspec.json.decode(line)
                 done[entry["key"]] = entry["value"]
             except (ValueError, KeyError, TypeError):
                 break
@@ -135,22 +142,40 @@ class _Attempt:
 def _results(
     attempt: _Attempt, items: Sequence[Any], load: Callable[[Any], Any] | None, workers: int | None
 ) -> Iterator[Any]:
+    keep_freed_memory()
     cores = os.cpu_count() or 1
-    loaded = items if load is None else map(load, items)
-    if workers == 0 or not items:
+    loaded = iter(items) if load is None else map(load, items)
+    if workers == 0:
         yield from map(attempt.one, loaded)
         return
-    processes = workers if workers is not None else cores if len(items) >= MANY and cores > 1 else 0
-    if processes:
-        # A forked copy of a process that runs threads (OpenCV, OpenMP) may hang, hence spawn.
-        pool: Executor = ProcessPoolExecutor(
-            processes, multiprocessing.get_context("spawn"), initializer=_start_process, initargs=(attempt,)
-        )
-        call, chunk = _in_process, CHUNK
-    else:
-        pool, call, chunk = ThreadPoolExecutor(min(8, cores)), attempt, 1
+    if workers is None:
+        began, done = time.perf_counter(), 0
+        with ThreadPoolExecutor(min(8, cores)) as pool:
+            first = _until(began + TRIAL_SECONDS, loaded)
+            for result in _in_order(pool, attempt, first, 1, AHEAD * cores):
+                done += 1
+                yield result
+            rest_seconds = (time.perf_counter() - began) / max(done, 1) * (len(items) - done)
+            if cores == 1 or rest_seconds < WORTH_SECONDS:
+                yield from _in_order(pool, attempt, loaded, 1, AHEAD * cores)
+                return
+    yield from _in_processes(attempt, loaded, workers or cores)
+
+
+def _until(moment: float, items: Iterator[T]) -> Iterator[T]:
+    for item in items:
+        yield item
+        if time.perf_counter() >= moment:
+            return
+
+
+def _in_processes(attempt: _Attempt, items: Iterator[Any], workers: int) -> Iterator[Any]:
+    # A forked copy of a process that runs threads (OpenCV, OpenMP) may hang, hence spawn.
+    pool = ProcessPoolExecutor(
+        workers, multiprocessing.get_context("spawn"), initializer=_start_process, initargs=(attempt,)
+    )
     try:
-        yield from _in_order(pool, call, iter(loaded), chunk, AHEAD * (processes or cores))
+        yield from _in_order(pool, _in_process, items, CHUNK, AHEAD * workers)
     except BrokenProcessPool as error:
         raise TargetError(
             "A worker process was killed (out of memory, or by hand); run the same command again to go on, "
@@ -170,6 +195,21 @@ def _in_order(pool: Executor, call: Any, items: Iterator[Any], chunk: int, ahead
         yield from waiting.popleft().result()
 
 
+def keep_freed_memory() -> None:
+    """Let the allocator keep what is freed, for the next image.
+
+    glibc hands planes of pixels back to the system one by one and takes them anew: the page faults took half of the
+    time of painting masks. Elsewhere nothing happens.
+    """
+    trim_threshold, top_pad, mmap_threshold = -1, -2, -3  # malloc.h
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, TypeError, AttributeError):
+        return
+    for parameter, value in ((mmap_threshold, 1 << 25), (trim_threshold, KEPT_BYTES), (top_pad, 1 << 24)):
+        mallopt(parameter, value)
+
+
 _attempt: _Attempt | None = None
 
 
@@ -177,6 +217,7 @@ def _start_process(attempt: _Attempt) -> None:
     """In a worker process: keep the work, leave Ctrl-C to the parent, use one core, end when the parent is gone."""
     global _attempt
     _attempt = attempt
+    keep_freed_memory()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(0)
     threading.Thread(target=_end_with_parent, daemon=True).start()

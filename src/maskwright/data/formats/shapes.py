@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from maskwright.console import Skipped
@@ -12,17 +12,10 @@ from maskwright.types import Classes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Shape:
-    """One annotated object: what messages call it, its class id (or the ignore id), and where it is.
-
-    `polygons` are parts [x0, y0, x1, y1, ...] in pixels, united; `counts` are COCO's run lengths instead, column by
-    column over the whole image, the first run outside.
-    """
+class Shape(Instance):
+    """One annotated object: its class id (or the ignore id) as `value`, where it is, and what messages call it."""
 
     name: str
-    value: int
-    polygons: Sequence[Sequence[float]] = ()
-    counts: Sequence[int] | None = None
 
     def area_px(self) -> float:
         """Pixels that the shape covers, overlaps of its parts counted twice; 0 for what is not made of numbers."""
@@ -39,34 +32,23 @@ def paint_shapes(
 ) -> Painted:
     """Paint shapes into one mask (H, W) whose other pixels are `blank`.
 
-    Ignored regions give way to every class. Among classes the higher priority wins; equal priority is decided by
-    `ties`: the 'later' shape in the source, the 'first', or the 'smaller' by area. Shapes that cover no pixel or are
-    malformed are left out and named.
+    Ignored regions give way to every class. Among classes the higher priority wins, then the higher layer; what is
+    still equal is decided by `ties`: the 'later' shape in the source, the 'first', or the 'smaller' by area. Shapes
+    that cover no pixel or are malformed are left out and named.
     """
-    order = sorted(range(len(shapes)), key=_painting_order(shapes, classes, ties))
-    painting = paint_instances(
-        [Instance(value=shapes[i].value, polygons=shapes[i].polygons, counts=shapes[i].counts) for i in order],
-        size_hw,
-        classes.dtype,
-        blank,
+    priority = classes.priorities
+    order = sorted(
+        range(len(shapes)),
+        key=lambda i: (
+            shapes[i].value != classes.ignore,
+            priority.get(shapes[i].value, 0.0),
+            -shapes[i].area_px() if ties == "smaller" else 0.0,
+            -i if ties == "first" else i,
+        ),
     )
+    painting = paint_instances([shapes[i] for i in order], size_hw, classes.dtype, blank)
     left_out = tuple(Skipped(shapes[order[i]].name, reason) for i, reason in sorted(painting.problems.items()))
     return Painted(mask_HW=painting.mask_HW, contested=painting.contested, left_out=left_out)
-
-
-def _painting_order(
-    shapes: Sequence[Shape], classes: Classes, ties: str
-) -> Callable[[int], tuple[bool, float, float, int]]:
-    """A sorting key for indices of shapes: what is painted last wins."""
-    priority = {item.id: item.priority for item in classes.items}
-
-    def key(index: int) -> tuple[bool, float, float, int]:
-        shape = shapes[index]
-        counted = shape.value != classes.ignore
-        area = -shape.area_px() if ties == "smaller" else 0.0
-        return counted, priority.get(shape.value, 0.0), area, -index if ties == "first" else index
-
-    return key
 
 
 def _polygon_area(part: Sequence[float]) -> float:
