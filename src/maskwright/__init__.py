@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from maskwright.data.formats import FORMATS
     from maskwright.data.formats.listing import Options
     from maskwright.data.holdout import SplitRule, read_ids
-    from maskwright.data.resplit import SplitResult, split_dataset, undo_split
+    from maskwright.data.patches import cut_patches
+    from maskwright.data.places import PatchPlan
     from maskwright.data.raindrops import drop_style
+    from maskwright.data.resplit import SplitResult, split_dataset, undo_split
     from maskwright.data.synth import synth_raindrops
     from maskwright.infer.predict import predict
     from maskwright.infer.predictor import Predictor
@@ -47,6 +49,8 @@ _HOME = {
     "SplitRule": "data.holdout",
     "contested": "data.doors",
     "convert_dataset": "data.doors",
+    "PatchPlan": "data.places",
+    "cut_patches": "data.patches",
     "demo": "story",
     "drop_style": "data.raindrops",
     "evaluate": "scoring.score",
@@ -80,6 +84,8 @@ __all__ = [
     "SplitRule",
     "contested",
     "convert_dataset",
+    "PatchPlan",
+    "cut_patches",
     "demo",
     "drop_style",
     "evaluate",

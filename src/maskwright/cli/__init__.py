@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 import maskwright
-from maskwright.cli import doors, runs, split, synth
+from maskwright.cli import doors, patches, runs, split, synth
 from maskwright.console import say
 from maskwright.types import InputError
 
@@ -26,6 +26,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "convert": doors.convert,
     "formats": doors.formats,
     "split": split.split,
+    "patches": patches.patches,
     "train": runs.train,
     "evaluate": runs.evaluate,
     "predict": runs.predict,

@@ -11,6 +11,7 @@ import typer
 
 import maskwright
 from maskwright.console import Skipped, say, say_skipped
+from maskwright.types import InputError
 
 LEFT_OUT = 3
 
@@ -69,3 +70,11 @@ def split_counts(dataset: maskwright.Dataset) -> dict[str, int]:
 def quote(path: Path) -> str:
     """A path as a shell wants it."""
     return shlex.quote(str(path))
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """'256' or '256x384' as rows and columns."""
+    parts = text.lower().split("x")
+    if len(parts) > 2 or not all(part.strip().isdigit() for part in parts):
+        raise InputError(f"'{text}' is not a size; write 256, or ROWSxCOLUMNS as in 256x384.")
+    return int(parts[0]), int(parts[-1])
