@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from maskwright.data.formats import FORMATS
     from maskwright.data.formats.listing import Options
     from maskwright.data.holdout import SplitRule, read_ids
+    from maskwright.data.multiply import Versions, augment_dataset, preview
     from maskwright.data.patches import cut_patches
     from maskwright.data.places import PatchPlan
     from maskwright.data.raindrops import drop_style
@@ -51,6 +52,9 @@ _HOME = {
     "convert_dataset": "data.doors",
     "PatchPlan": "data.places",
     "cut_patches": "data.patches",
+    "Versions": "data.multiply",
+    "augment_dataset": "data.multiply",
+    "preview": "data.multiply",
     "demo": "story",
     "drop_style": "data.raindrops",
     "evaluate": "scoring.score",
@@ -86,6 +90,9 @@ __all__ = [
     "convert_dataset",
     "PatchPlan",
     "cut_patches",
+    "Versions",
+    "augment_dataset",
+    "preview",
     "demo",
     "drop_style",
     "evaluate",

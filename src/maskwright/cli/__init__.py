@@ -10,12 +10,13 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
-from typing import Annotated
+from functools import wraps
+from typing import Annotated, Any
 
 import typer
 
 import maskwright
-from maskwright.cli import doors, patches, runs, split, synth
+from maskwright.cli import augment, doors, patches, runs, split, synth
 from maskwright.console import say
 from maskwright.types import InputError
 
@@ -27,6 +28,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "formats": doors.formats,
     "split": split.split,
     "patches": patches.patches,
+    "augment": augment.augment,
     "train": runs.train,
     "evaluate": runs.evaluate,
     "predict": runs.predict,
@@ -56,10 +58,26 @@ def root(
         raise typer.Exit
 
 
-for verb, function in VERBS.items():
-    app.command(verb)(function)
-for verb, function in SYNTH.items():
-    drawing.command(verb)(function)
+def interruptible(function: Callable[..., None]) -> Callable[..., None]:
+    """The verb; Ctrl-C ends it with exit code 130 and says what is kept, which typer would do without a word."""
+
+    @wraps(function)
+    def verb(**options: Any) -> None:
+        try:
+            function(**options)
+        except KeyboardInterrupt as interrupt:
+            say("Interrupted; nothing half-written is left.")
+            for note in getattr(interrupt, "__notes__", []):
+                say(note)
+            raise typer.Exit(130) from interrupt
+
+    return verb
+
+
+for name, function in VERBS.items():
+    app.command(name)(interruptible(function))
+for name, function in SYNTH.items():
+    drawing.command(name)(interruptible(function))
 app.add_typer(drawing, name="synth")
 
 
@@ -74,8 +92,3 @@ def main() -> None:
         if "--json" in sys.argv:
             typer.echo(json.dumps({"error": str(error)}))
         sys.exit(2)
-    except KeyboardInterrupt as interrupt:
-        say("Interrupted; nothing half-written is left.")
-        for note in getattr(interrupt, "__notes__", []):
-            say(note)
-        sys.exit(130)
