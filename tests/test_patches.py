@@ -140,6 +140,9 @@ def test_unlabelled_images_give_unlabelled_patches(tmp_path: Path) -> None:
 def test_what_does_not_fit_is_said(scenes: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cut_patches(scenes, tmp_path / "few", plan=PatchPlan(size=(50, 80), count=50, max_overlap=0.0))
     assert "Only 4 of 50 patches fit" in capsys.readouterr().err
+    plan = PatchPlan(size=(16, 50), horizon=10, count=8, max_overlap=0.0, quota={"above": 3, "below": 1})
+    cut_patches(scenes, tmp_path / "sky", plan=plan)
+    assert "Region 'above' has 4 of 6 patches, no more fit" in capsys.readouterr().err
     small = add_sample(scenes.path, "small", photo((10, 10)), None, classes=scenes.classes)
     more = Dataset.create(scenes.path, scenes.classes, [*scenes.samples, small], {})
     built = cut_patches(more, tmp_path / "more", plan=PatchPlan(size=(16, 16)))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from operator import attrgetter
 from pathlib import Path
@@ -56,8 +58,8 @@ def cut_patches(
             proposals[sample.id] = result
     chosen = choose(proposals, plan, wanted)
     found = sum(map(len, chosen.values()))
-    if found < wanted:
-        say(f"Only {found} of {wanted} patches fit: allow more overlap, smaller patches, or name fewer.")
+    for shortage in _shortages(chosen, plan, wanted):
+        say(shortage)
     items = [(sample, tuple(chosen[sample.id])) for sample in cut if chosen.get(sample.id)]
     items += [(sample, ()) for sample in whole]
     how = {**asdict(plan), "horizon": None if plan.horizon is None else str(plan.horizon), "seed": seed}
@@ -76,6 +78,21 @@ def cut_patches(
         )
         Dataset.create(stage, data.classes, made.samples, _plain(record))
     return Built(dataset=Dataset.open(target), skipped=made.skipped)
+
+
+def _shortages(chosen: Mapping[str, Sequence[Patch]], plan: PatchPlan, wanted: int) -> list[str]:
+    """What was asked for and does not fit."""
+    regions = Counter(patch.region for patches in chosen.values() for patch in patches)
+    remedy = f"allow more overlap than {plan.max_overlap:g}, make patches smaller, or ask for fewer"
+    if regions.total() < wanted:
+        return [f"Only {regions.total()} of {wanted} patches fit: {remedy}."]
+    shares = {name: plan.share(name) for name in (plan.quota or regions)}
+    aims = {name: round(wanted * share / sum(shares.values())) for name, share in shares.items()}
+    return [
+        f"Region '{name}' has {regions[name]} of {aim} patches, no more fit: {remedy}."
+        for name, aim in aims.items()
+        if regions[name] < aim - 1
+    ]
 
 
 def _plain(record: dict[str, Any]) -> dict[str, Any]:
