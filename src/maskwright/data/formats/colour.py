@@ -12,9 +12,10 @@ import numpy as np
 from maskwright.console import track
 from maskwright.data.dataset import Dataset
 from maskwright.data.formats.listing import Listing, Options, Pair, find_pairs, listing, write_pairs
+from maskwright.data.lookup import NOWHERE, ColourTable
 from maskwright.files import read_bytes, read_yaml, write_text
 from maskwright.imageio import colourise, encode_image, pack_colour, pack_colours, read_colours
-from maskwright.types import IGNORE_COLOUR, Classes, Colour, InputError, Mask, parse_colour
+from maskwright.types import IGNORE_COLOUR, Classes, Colour, Image, InputError, Mask, parse_colour
 
 RARE = 0.001
 MOST_COLOURS = 254
@@ -160,31 +161,34 @@ class ColourReader:
     def __init__(
         self, table: dict[str, Colour], classes: Classes, ignore_colours: tuple[Colour, ...], unknown: str
     ) -> None:
-        if unknown not in ("error", "ignore", "nearest"):
-            raise InputError(f"--unknown {unknown} is none of: error, ignore, nearest.")
         self.classes, self.unknown = classes, unknown
         ids = {pack_colour(colour): classes.id_of(name) for name, colour in table.items()}
         ids |= {pack_colour(colour): classes.ignore for colour in ignore_colours}
         ids.setdefault(pack_colour(IGNORE_COLOUR), classes.ignore)
-        self.ids = ids
+        self.table = ColourTable(ids)
         self.colours = np.array(list(table.values()), float)
 
     def __call__(self, path: Path) -> Mask:
         """Class ids (H, W) of one file."""
-        codes, inverse = np.unique(pack_colours(read_colours(path)), return_inverse=True)
-        ids = np.array([self._id_of(int(code), path) for code in codes], self.classes.dtype)
-        return ids[inverse]
+        return self.ids_of(read_colours(path), str(path))
 
-    def _id_of(self, code: int, path: Path) -> int:
-        if code in self.ids:
-            return self.ids[code]
+    def ids_of(self, pixels_HW3: Image, name: str) -> Mask:
+        """Class ids (H, W) of a colour picture; `name` is what errors call it."""
+        ids, strangers = self.table.ids_of(pixels_HW3)
+        if strangers:
+            outside = ids == NOWHERE
+            codes, inverse = np.unique(pack_colours(pixels_HW3[outside][None]), return_inverse=True)
+            ids[outside] = np.array([self._id_of(int(code), name) for code in codes], np.uint16)[inverse.ravel()]
+        return ids.astype(self.classes.dtype)
+
+    def _id_of(self, code: int, name: str) -> int:
         if self.unknown == "ignore":
             return self.classes.ignore
         colour = _unpack(code)
         if self.unknown == "nearest":
             return int(((self.colours - colour) ** 2).sum(1).argmin())
         raise InputError(
-            f"{path} holds the colour {colour[0]},{colour[1]},{colour[2]}, which is not in the colour table; "
+            f"{name} holds the colour {colour[0]},{colour[1]},{colour[2]}, which is not in the colour table; "
             "add it to the table, or choose --unknown ignore or nearest."
         )
 
