@@ -25,7 +25,8 @@ from torch.utils.data import Dataset as TorchDataset
 from maskwright.config import Recipe
 from maskwright.console import track
 from maskwright.data.dataset import Dataset, Sample
-from maskwright.data.loader import open_samples, training_batches
+from maskwright.data.loader import training_batches
+from maskwright.data.pairs import open_samples
 from maskwright.losses import build_loss
 from maskwright.metrics import confusion, mean_iou
 from maskwright.models import Network, build

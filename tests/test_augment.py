@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 import pytest
-from drawing import photo, shapes
+from drawing import photo, shapes, shapes_classes
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maskwright.config import AugmentRecipe
-from maskwright.data.augment import augment, draw_generator, draw_geometry, warp
+from maskwright.config import AugmentRecipe, Recipe
+from maskwright.data.augment import augment, draw_generator, draw_sample
+from maskwright.data.pairs import Pair
+from maskwright.data.sampling import balance, count_classes
+from maskwright.data.warp import draw_geometry, warp
 from maskwright.types import Image, Mask
 
 STILL = AugmentRecipe(flip=0)
@@ -26,6 +31,14 @@ recipes = st.builds(
     gamma=share,
     cast=share,
     blur=share,
+    rotate_safe=st.booleans(),
+    shear=st.floats(0, 60),
+    elastic=st.floats(0, 0.2),
+    saturation=share,
+    hue=st.floats(0, 0.5),
+    shadow=share,
+    noise=share,
+    jpeg=share,
 )
 STRONG = AugmentRecipe(
     flip=0.5, flip_vertical=0.5, rotate=180, scale=(0.5, 2), shift=0.3, brightness=0.5, contrast=0.5, blur=0.5, cast=0.3
@@ -119,6 +132,9 @@ def test_flips_come_as_often_as_asked() -> None:
         AugmentRecipe(flip=0, scale=(0.6, 1.7)),
         AugmentRecipe(flip=0, shift=0.2),
         AugmentRecipe(flip=0.5, flip_vertical=0.5, rotate=180, scale=(0.6, 1.7), shift=0.2),
+        AugmentRecipe(flip=0, shear=30),
+        AugmentRecipe(flip=0, elastic=0.08),
+        AugmentRecipe(flip=0.5, rotate=180, rotate_safe=True, scale=(0.6, 1.7), shear=15, elastic=0.04),
     ],
 )
 def test_image_and_mask_stay_aligned(recipe: AugmentRecipe, draw: int) -> None:
@@ -173,6 +189,11 @@ def test_crops_reach_every_corner() -> None:
         AugmentRecipe(flip=0, gamma=0.5),
         AugmentRecipe(flip=0, cast=0.3),
         AugmentRecipe(flip=0, blur=1),
+        AugmentRecipe(flip=0, saturation=0.5),
+        AugmentRecipe(flip=0, hue=0.2),
+        AugmentRecipe(flip=0, shadow=1),
+        AugmentRecipe(flip=0, noise=0.2),
+        AugmentRecipe(flip=0, jpeg=1),
     ],
 )
 def test_colour_changes_leave_the_mask_alone(recipe: AugmentRecipe) -> None:
@@ -188,3 +209,123 @@ def test_brightness_stays_within_its_share() -> None:
     changes = [int(apply(image, mask, AugmentRecipe(flip=0, brightness=0.2), d)[0][0, 0, 0]) - 128 for d in range(200)]
     assert -52 <= min(changes) < -40
     assert 40 < max(changes) <= 52
+
+
+class Drawn:
+    """Samples in memory, and how often each was asked for."""
+
+    def __init__(self, found: Sequence[Pair]) -> None:
+        self.found, self.asked = found, list[int]()
+
+    def __len__(self) -> int:
+        return len(self.found)
+
+    def __getitem__(self, index: int) -> Pair:
+        self.asked.append(index)
+        return self.found[index]
+
+    def mask(self, index: int) -> Mask:
+        return self.found[index][1]
+
+
+EVERYTHING = Recipe.from_dict(
+    {
+        "data": {"size": [30, 44], "crop": [21, 32], "crop_focus": 0.5, "sampling": "balanced"},
+        "augment": {
+            "flip": 0.5, "flip_vertical": 0.5, "rotate": 30, "rotate_safe": True, "scale": [0.7, 1.6], "shift": 0.1,
+            "shear": 10, "elastic": 0.05, "brightness": 0.2, "contrast": 0.2, "gamma": 0.2, "cast": 0.1,
+            "saturation": 0.3, "hue": 0.1, "shadow": 0.5, "blur": 0.5, "noise": 0.1, "jpeg": 0.5,
+            "cutmix": 0.5, "classmix": 0.5, "paste": 0.7, "paste_classes": ["disc", "box"],
+        },
+    }
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("wide", [False, True])
+@pytest.mark.parametrize("hw", [(30, 44), (1, 17), (19, 1), (1, 1)])
+def test_everything_at_once_keeps_the_contract(hw: tuple[int, int], wide: bool) -> None:
+    masks: list[Mask] = [shapes(n, (30, 44))[1][: hw[0], : hw[1]] for n in range(4)]
+    masks += [np.full(hw, 2, np.uint8), np.full(hw, 255, np.uint8)]
+    ignore = 65535 if wide else 255
+    if wide:
+        masks = [np.where(mask == 255, np.uint16(65535), mask).astype(np.uint16) for mask in masks]
+    pairs = Drawn([(photo(hw, n), mask) for n, mask in enumerate(masks)])
+    found = balance(count_classes(pairs, 3), EVERYTHING, shapes_classes())
+    before = [(image.tobytes(), mask.tobytes()) for image, mask in pairs.found]
+    for draw in range(40):
+        index = draw % len(pairs)
+        image, mask = draw_sample(
+            pairs, index, EVERYTHING, draw_generator(0, draw, index), ignore=ignore, balance=found
+        )
+        again = draw_sample(pairs, index, EVERYTHING, draw_generator(0, draw, index), ignore=ignore, balance=found)
+        assert np.array_equal(image, again[0])
+        assert np.array_equal(mask, again[1])
+        assert image.shape == (21, 32, 3)
+        assert image.dtype == np.uint8
+        assert mask.shape == (21, 32)
+        assert mask.dtype == masks[0].dtype
+        assert set(np.unique(mask).tolist()) <= {0, 1, 2, ignore}
+    assert [(image.tobytes(), mask.tobytes()) for image, mask in pairs.found] == before, "sources are not written to"
+
+
+def test_ids_come_from_the_sample_and_its_partners_alone() -> None:
+    recipe = EVERYTHING.with_values(data__crop_focus=0, augment__paste=0)
+    pairs = Drawn([(photo((30, 44), k), np.full((30, 44), k, np.uint8)) for k in range(9)])
+    mixed = 0
+    for draw in range(60):
+        pairs.asked.clear()
+        _, mask = draw_sample(pairs, draw % 9, recipe, draw_generator(0, draw, 0), ignore=255)
+        assert set(np.unique(mask).tolist()) <= {*pairs.asked, 255}
+        mixed += len(np.unique(mask)) > 1
+    assert mixed > 10
+
+
+def test_without_mixing_only_the_sample_is_read() -> None:
+    recipe = Recipe.from_dict({"data": {"size": [30, 44]}})
+    pairs = Drawn([shapes(n, (30, 44)) for n in range(3)])
+    image, mask = draw_sample(pairs, 1, recipe, draw_generator(0, 0, 1), ignore=255)
+    assert pairs.asked == [1]
+    alone = augment(*shapes(1, (30, 44)), recipe.augment, draw_generator(0, 0, 1), out_hw=(30, 44), ignore=255)
+    assert np.array_equal(image, alone[0])
+    assert np.array_equal(mask, alone[1])
+
+
+def test_paste_brings_a_rare_class_into_samples_without_it() -> None:
+    rare = np.zeros((30, 44), np.uint8)
+    rare[10:18, 20:30] = 1
+    pairs = Drawn([(photo((30, 44)), rare)] + [(photo((30, 44), n), np.zeros((30, 44), np.uint8)) for n in range(5)])
+    recipe = Recipe.from_dict({"data": {"size": [30, 44]}, "augment": {"paste": 1, "paste_classes": ["disc"]}})
+    found = balance(count_classes(pairs, 3), recipe, shapes_classes())
+    for index in range(1, 6):
+        _, mask = draw_sample(pairs, index, recipe, draw_generator(0, 0, index), ignore=255, balance=found)
+        assert 10 < (mask == 1).sum() < 200
+
+
+def test_paste_without_a_rare_object_changes_nothing() -> None:
+    recipe = Recipe.from_dict(
+        {"data": {"size": [30, 44]}, "augment": {"flip": 0, "paste": 1, "paste_classes": ["box"]}}
+    )
+    image, mask = photo((30, 44)), np.zeros((30, 44), np.uint8)
+    pairs = Drawn([(image, mask)])
+    found = balance(count_classes(pairs, 3), recipe, shapes_classes())
+    after = draw_sample(pairs, 0, recipe, draw_generator(0, 0, 0), ignore=255, balance=found)
+    assert np.array_equal(after[0], image)
+    assert np.array_equal(after[1], mask)
+
+
+def test_focused_crops_show_the_rare_class_far_more_often() -> None:
+    mask = np.zeros((90, 120), np.uint8)
+    mask[70:73, 100:104] = 1
+    pairs = Drawn([(photo((90, 120)), mask)])
+    shown = []
+    for focus in (0.0, 0.8):
+        recipe = Recipe.from_dict({"data": {"size": [90, 120], "crop": [24, 24], "crop_focus": focus}})
+        found = balance(count_classes(pairs, 3), recipe, shapes_classes())
+        draws = [
+            draw_sample(pairs, 0, recipe, draw_generator(0, epoch, 0), ignore=255, balance=found)[1]
+            for epoch in range(100)
+        ]
+        shown.append(sum(bool((drawn == 1).any()) for drawn in draws))
+        assert all((drawn != 255).all() for drawn in draws), "a focused crop stays inside"
+    assert shown[0] < 25
+    assert shown[1] > 60

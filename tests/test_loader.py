@@ -1,32 +1,22 @@
 from __future__ import annotations
 
-import errno
-import os
-import shutil
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from drawing import add_sample, shapes, write_shapes
+from drawing import add_sample, shapes
 from torch import Tensor
 
 from maskwright.config import Recipe
 from maskwright.data.augment import draw_generator
 from maskwright.data.dataset import Dataset, Sample
-from maskwright.data.loader import (
-    Cached,
-    Decoded,
-    EpochSampler,
-    count_pixels,
-    open_samples,
-    plain_batches,
-    remove_stale_caches,
-    training_batches,
-)
-from maskwright.imageio import write_mask
-from maskwright.types import Classes, InputError
+from maskwright.data.loader import EpochSampler, plain_batches, training_batches
+from maskwright.data.pairs import Cached, Decoded, open_samples
+from maskwright.data.sampling import Balance, measure
+from maskwright.types import Classes
 
 RECIPE = Recipe(name="t").with_values(
     data__size=(32, 48), data__workers=0, train__batch=3, augment__rotate=20, augment__brightness=0.2
@@ -43,8 +33,10 @@ def opened(data: Dataset, recipe: Recipe = RECIPE, split: str = "train") -> Deco
     return open_samples(data, data.labelled(split), recipe, quiet)
 
 
-def epochs(pairs: Decoded | Cached, recipe: Recipe, which: Sequence[int]) -> list[Epoch]:
-    loader = training_batches(pairs, recipe, 255)
+def epochs(
+    pairs: Decoded | Cached, recipe: Recipe, which: Sequence[int], balance: Balance | None = None
+) -> list[Epoch]:
+    loader = training_batches(pairs, recipe, 255, balance=balance)
     found: list[Epoch] = []
     for epoch in which:
         assert isinstance(loader.sampler, EpochSampler)
@@ -70,15 +62,48 @@ def test_epochs_differ_and_repeat(shapes_dataset: Dataset, cache: bool) -> None:
     assert order[0] != order[1]
 
 
+EVERYTHING = RECIPE.with_values(
+    data__sampling="balanced", data__crop=(24, 24), data__crop_focus=0.5, augment__cutmix=0.5, augment__classmix=0.5,
+    augment__paste=0.8, augment__paste_classes=["disc", "box"], augment__noise=0.1, augment__elastic=0.05,
+    augment__shadow=0.5, augment__jpeg=0.5, augment__blur=0.5, augment__hue=0.1,
+)  # fmt: skip
+
+
 @pytest.mark.filterwarnings("ignore:This DataLoader will create 4 worker")
-@pytest.mark.parametrize(("workers", "cache"), [(2, True), (4, False)])
-def test_batches_are_the_same_for_any_number_of_workers(shapes_dataset: Dataset, workers: int, cache: bool) -> None:
-    recipe = RECIPE.with_values(data__cache=cache)
+@pytest.mark.parametrize(
+    ("workers", "recipe"), [(2, EVERYTHING), (4, RECIPE.with_values(data__cache=False))], ids=["everything", "decoded"]
+)
+def test_batches_are_the_same_for_any_number_of_workers(shapes_dataset: Dataset, workers: int, recipe: Recipe) -> None:
     pairs = opened(shapes_dataset, recipe)
-    alone = epochs(pairs, recipe, (0, 1))
-    shared = epochs(pairs, recipe.with_values(data__workers=workers), (0, 1))
+    balance, _ = measure(pairs, recipe, shapes_dataset.classes)
+    alone = epochs(pairs, recipe, (0, 1), balance)
+    shared = epochs(pairs, recipe.with_values(data__workers=workers), (0, 1), balance)
     assert same(alone[0], shared[0])
     assert same(alone[1], shared[1])
+    assert not same(alone[0], alone[1])
+
+
+def test_a_balanced_epoch_has_its_length_and_its_weights() -> None:
+    weight_N = np.array([0.1, 0.4, 3.0, 0.5, 1.0])
+    sampler = EpochSampler(5, 3, weight_N=weight_N)
+    seen: Counter[int] = Counter()
+    for epoch in range(200):
+        sampler.set_epoch(epoch)
+        keys = list(sampler)
+        assert len(keys) == len(sampler) == 5
+        assert len(set(keys)) == 5, "an image that comes twice is not drawn twice alike"
+        assert list(sampler) == keys
+        assert Counter(key[1] for key in keys)[2] == 3
+        seen.update(key[1] for key in keys)
+    assert np.allclose([seen[i] / 200 for i in range(5)], weight_N, atol=0.09)
+
+
+def test_a_repeated_image_is_drawn_anew(shapes_dataset: Dataset) -> None:
+    draws = {draw_generator(0, 4, 7, repeat).random() for repeat in range(5)}
+    assert len(draws) == 5
+    assert draw_generator(0, 4, 7).random() == draw_generator(0, 4, 7, 0).random()
+    order = np.random.default_rng((0, 4, 0, 1)).random()
+    assert order not in {draw_generator(0, 4, 0, repeat).random() for repeat in range(5)}
 
 
 def test_an_incomplete_batch_is_dropped_and_a_small_set_makes_one(shapes_dataset: Dataset) -> None:
@@ -138,90 +163,6 @@ def test_plain_batches_are_in_order_and_unchanged(shapes_dataset: Dataset) -> No
         assert np.array_equal(masks[index].numpy(), mask)
 
 
-@pytest.mark.parametrize("fit", ["pad", "stretch"])
-def test_the_cache_equals_direct_decoding(shapes_dataset: Dataset, fit: str) -> None:
-    recipe = RECIPE.with_values(data__fit=fit)
-    cached, direct = opened(shapes_dataset, recipe), opened(shapes_dataset, recipe.with_values(data__cache=False))
-    assert isinstance(cached, Cached)
-    assert isinstance(direct, Decoded)
-    for index in range(8):
-        for one, other in zip(cached[index], direct[index], strict=True):
-            assert one.dtype == other.dtype
-            assert np.array_equal(one, other)
-
-
-def cache_files(data: Dataset) -> set[str]:
-    return {path.name for path in (data.path / ".cache").iterdir()}
-
-
-def test_a_changed_mask_makes_a_new_cache_and_the_stale_one_goes(shapes_dataset: Dataset) -> None:
-    old = opened(shapes_dataset)
-    before = cache_files(shapes_dataset)
-    assert len(before) == 2
-    assert isinstance(opened(shapes_dataset), Cached)
-    assert cache_files(shapes_dataset) == before, "an unchanged data set uses the cache it has"
-    sample = shapes_dataset.labelled("train")[0]
-    path = shapes_dataset.path / sample.mask
-    write_mask(path, np.full(sample.size_hw, 2, np.uint8), shapes_dataset.classes)
-    os.utime(path, (path.stat().st_mtime + 5,) * 2)
-    data, _ = shapes_dataset.refresh()
-    new, val = opened(data), opened(data, split="val")
-    assert not np.array_equal(new[0][1], old[0][1])
-    assert (new[0][1] != 1).all()
-    assert len(cache_files(data)) == 6
-    remove_stale_caches(data, [new, val])
-    assert len(cache_files(data)) == 4
-    assert not cache_files(data) & before
-
-
-@pytest.mark.parametrize("key", ["data__size", "data__fit"])
-def test_another_working_size_makes_another_cache(shapes_dataset: Dataset, key: str) -> None:
-    opened(shapes_dataset)
-    opened(shapes_dataset, RECIPE.with_values(**{key: (16, 16) if key == "data__size" else "stretch"}))
-    assert len(cache_files(shapes_dataset)) == 4
-
-
-def test_a_read_only_data_set_is_decoded_every_time(shapes_dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object, **__: object) -> None:
-        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, "mkdir", refuse)
-        assert isinstance(opened(shapes_dataset), Decoded)
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "replace", refuse)
-        assert isinstance(opened(shapes_dataset), Decoded)
-    assert cache_files(shapes_dataset) == set(), "nothing half-written stays"
-    assert isinstance(opened(shapes_dataset), Cached)
-
-
-def test_a_nearly_full_disk_gets_no_cache(shapes_dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    full = shutil.disk_usage("/")._replace(free=1000)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
-    assert isinstance(opened(shapes_dataset), Decoded)
-    assert cache_files(shapes_dataset) == set()
-
-
-@pytest.mark.parametrize("cache", [True, False])
-def test_a_broken_file_is_named_and_leaves_no_half_cache(shapes_dataset: Dataset, cache: bool) -> None:
-    victim = shapes_dataset.labelled("train")[2]
-    path = shapes_dataset.path / victim.image
-    path.write_bytes(path.read_bytes()[:100])
-    pairs = opened(shapes_dataset, RECIPE.with_values(data__cache=cache))
-    with pytest.raises(InputError, match="truncated") as caught:
-        list(plain_batches(pairs, RECIPE))
-    assert str(path) in str(caught.value)
-    assert not cache or cache_files(shapes_dataset) == set()
-
-
-def test_pixels_are_counted_by_class_without_ignore(shapes_dataset: Dataset) -> None:
-    pairs = opened(shapes_dataset)
-    counts = count_pixels(pairs, 3)
-    masks = np.stack([pairs[index][1] for index in range(8)])
-    assert counts.tolist() == [int((masks == k).sum()) for k in range(3)]
-    assert counts.sum() < masks.size
-
-
 def test_ids_beyond_8_bits_reach_the_batches(tmp_path: Path) -> None:
     classes = Classes.from_names([f"c{i}" for i in range(300)])
     image, mask = shapes(0, ignored=False)
@@ -232,11 +173,3 @@ def test_ids_beyond_8_bits_reach_the_batches(tmp_path: Path) -> None:
     recipe = RECIPE.with_values(data__size=(48, 64))
     for _, batch in plain_batches(opened(data, recipe), recipe):
         assert set(batch.unique().tolist()) == {0, 140, 280, 65535}
-
-
-def test_samples_keep_their_order_in_a_larger_set(tmp_path: Path) -> None:
-    data = write_shapes(tmp_path, {"train": 5, "val": 1})
-    pairs = opened(data)
-    assert len(pairs) == 5
-    with pytest.raises(InputError, match="no labelled images in split 'test'"):
-        opened(data, split="test")

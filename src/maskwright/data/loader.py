@@ -1,15 +1,12 @@
-"""Samples to batches: decode, fit, cache, augment, stack. The only torch file of this package.
+"""Samples to batches: order, draw, stack. The only torch file of this package.
 
-A training item is addressed by (epoch, index), so that its random draw depends on nothing else: the same
-batches come from 0, 2 or 4 workers, and every epoch differs.
+A training item is addressed by (epoch, index, shrink, repeat), so that its random draw depends on nothing else: the
+same batches come from 0, 2 or 4 workers, and every epoch differs.
 """
 
 from __future__ import annotations
 
-import hashlib
-import shutil
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 import cv2
 import numpy as np
@@ -20,157 +17,38 @@ from torch.utils.data import DataLoader, Sampler
 from torch.utils.data import Dataset as TorchDataset
 
 from maskwright.config import Recipe
-from maskwright.data.augment import augment, draw_generator
-from maskwright.data.dataset import Dataset, Sample
-from maskwright.files import write_through
-from maskwright.geometry import Letterbox
-from maskwright.types import Image, InputError, Mask
+from maskwright.data.augment import draw_generator, draw_sample
+from maskwright.data.pairs import Pair, Pairs
+from maskwright.data.sampling import Balance, draw_images, needs_balance
 
-Pair = tuple[Image, Mask]
-Address = tuple[int, int, int]
-MASKS_TO_COUNT = 2000
-Progress = Callable[[Sequence[Sample], str], Iterator[Sample]]
-
-
-class Decoded:
-    """Samples decoded and fitted to the working size, on every access."""
-
-    def __init__(self, dataset: Dataset, samples: Sequence[Sample], recipe: Recipe) -> None:
-        assert recipe.data.size is not None
-        self.dataset, self.samples = dataset, list(samples)
-        self.size_hw, self.fit = recipe.data.size, recipe.data.fit
-
-    def __len__(self) -> int:
-        return len(self.samples)
-
-    def __getitem__(self, index: int) -> Pair:
-        sample = self.samples[index]
-        box = Letterbox.fit(sample.size_hw, self.size_hw, self.fit)
-        mask_HW = self.dataset.mask(sample)
-        return (
-            box.forward_image(self.dataset.image(sample)),
-            box.forward_mask(mask_HW, self.dataset.classes.ignore),
-        )
-
-
-class Cached:
-    """The same samples from two memory-mapped uint8 files, made on first use.
-
-    The files' name is a hash of the working size and of every sample's content hashes, so a changed image or
-    mask makes a new cache; caches that no longer fit are removed.
-    """
-
-    def __init__(self, source: Decoded, folder: Path, progress: Progress) -> None:
-        self.count, self.size_hw = len(source), source.size_hw
-        self.mask_dtype = source.dataset.classes.dtype
-        key = _cache_key(source)
-        self.images_path, self.masks_path = folder / f"{key}.images", folder / f"{key}.masks"
-        if not (self.images_path.is_file() and self.masks_path.is_file()):
-            _build_cache(self, source, progress)
-        self._maps: tuple[NDArray[np.uint8], Mask] | None = None
-
-    def __len__(self) -> int:
-        return self.count
-
-    def __getitem__(self, index: int) -> Pair:
-        if self._maps is None:
-            self._maps = self.open_maps(self.images_path, self.masks_path, "r")
-        images, masks = self._maps
-        return np.array(images[index]), np.array(masks[index])
-
-    def __getstate__(self) -> dict[str, object]:
-        # A worker opens the maps itself instead of receiving their content.
-        return {**self.__dict__, "_maps": None}
-
-    def open_maps(self, images_path: Path, masks_path: Path, how: str) -> tuple[NDArray[np.uint8], Mask]:
-        """Memory maps of shape (N, H, W, 3) and (N, H, W)."""
-        shape = (self.count, *self.size_hw)
-        images: NDArray[np.uint8] = np.memmap(images_path, np.uint8, how, shape=(*shape, 3))  # type: ignore[call-overload]
-        masks: Mask = np.memmap(masks_path, self.mask_dtype, how, shape=shape)  # type: ignore[call-overload]
-        return images, masks
-
-
-def _cache_key(source: Decoded) -> str:
-    digest = hashlib.blake2b(f"1 {source.size_hw} {source.fit}\n".encode(), digest_size=8)
-    for sample in source.samples:
-        digest.update(f"{sample.image_hash}{sample.mask_hash}\n".encode())
-    return digest.hexdigest()
-
-
-def _build_cache(cache: Cached, source: Decoded, progress: Progress) -> None:
-    def fill(images_path: Path) -> None:
-        def fill_masks(masks_path: Path) -> None:
-            images, masks = cache.open_maps(images_path, masks_path, "w+")
-            for index, _ in enumerate(progress(source.samples, "decoding once")):
-                images[index], masks[index] = source[index]
-
-        write_through(cache.masks_path, fill_masks)
-
-    write_through(cache.images_path, fill)
-
-
-def open_samples(dataset: Dataset, samples: Sequence[Sample], recipe: Recipe, progress: Progress) -> Decoded | Cached:
-    """Samples at the working size, from the cache where the recipe wants it and the disk has room for it."""
-    decoded = Decoded(dataset, samples, recipe)
-    if not recipe.data.cache:
-        return decoded
-    folder = dataset.path / ".cache"
-    rows, columns = decoded.size_hw
-    need_bytes = len(decoded) * rows * columns * (3 + np.dtype(dataset.classes.dtype).itemsize)
-    try:
-        folder.mkdir(exist_ok=True)
-        if need_bytes > 0.5 * shutil.disk_usage(folder).free:
-            return decoded
-        return Cached(decoded, folder, progress)
-    except (OSError, InputError):
-        # A read-only data set or a full disk: decoding every time is slower, not wrong; a bad file raises again.
-        return decoded
-
-
-def remove_stale_caches(dataset: Dataset, keep: Sequence[Decoded | Cached]) -> None:
-    """Delete cache files of this data set that none of `keep` uses."""
-    used = {path for item in keep if isinstance(item, Cached) for path in (item.images_path, item.masks_path)}
-    for path in (dataset.path / ".cache").glob("*.*s"):
-        if path not in used:
-            path.unlink(missing_ok=True)
-
-
-def count_pixels(pairs: Decoded | Cached, classes: int) -> NDArray[np.int64]:
-    """Labelled pixels by class, shape (K,), at the working size, over at most 2000 masks that are evenly spaced."""
-    total = np.zeros(classes, np.int64)
-    for index in range(0, len(pairs), -(-len(pairs) // MASKS_TO_COUNT)):
-        total += np.bincount(pairs[index][1].ravel(), minlength=classes)[:classes]
-    return total
+Address = tuple[int, int, int, int]
 
 
 class TrainingItems(TorchDataset[tuple[Tensor, Tensor]]):
-    """Augmented samples, addressed by (epoch, index, shrink): image (3, H, W) uint8, mask (H, W).
+    """Augmented samples, addressed by (epoch, index, shrink, repeat): image (3, H, W) uint8, mask (H, W).
 
-    `shrink` divides the working size; the random draw does not depend on it.
+    `shrink` divides the working size; the random draw does not depend on it. `repeat` counts how often the image
+    came before in the epoch, so that it never comes twice with the same draw.
     """
 
-    def __init__(self, pairs: Decoded | Cached, recipe: Recipe, ignore: int) -> None:
-        self.pairs, self.recipe, self.ignore = pairs, recipe, ignore
-        size = recipe.data.crop or recipe.data.size
-        assert size is not None
-        self.out_hw = size
+    def __init__(self, pairs: Pairs, recipe: Recipe, ignore: int, balance: Balance | None = None) -> None:
+        assert balance is not None or not needs_balance(recipe)
+        self.pairs, self.recipe, self.ignore, self.balance = pairs, recipe, ignore, balance
 
     def __len__(self) -> int:
         return len(self.pairs)
 
     def __getitem__(self, key: Address) -> tuple[Tensor, Tensor]:
-        epoch, index, shrink = key
-        rng = draw_generator(self.recipe.train.seed, epoch, index)
-        image, mask = self.pairs[index]
-        out_hw = (-(-self.out_hw[0] // shrink), -(-self.out_hw[1] // shrink))
-        pair = augment(image, mask, self.recipe.augment, rng, out_hw=out_hw, ignore=self.ignore, zoom=1 / shrink)
+        epoch, index, shrink, repeat = key
+        rng = draw_generator(self.recipe.train.seed, epoch, index, repeat)
+        pair = draw_sample(self.pairs, index, self.recipe, rng, ignore=self.ignore, balance=self.balance, shrink=shrink)
         return _to_tensors(pair)
 
 
 class PlainItems(TorchDataset[tuple[Tensor, Tensor]]):
     """Samples as they are, for validation: image (3, H, W) uint8, mask (H, W)."""
 
-    def __init__(self, pairs: Decoded | Cached) -> None:
+    def __init__(self, pairs: Pairs) -> None:
         self.pairs = pairs
 
     def __len__(self) -> int:
@@ -181,13 +59,22 @@ class PlainItems(TorchDataset[tuple[Tensor, Tensor]]):
 
 
 class EpochSampler(Sampler[Address]):
-    """Yields (epoch, index, shrink) in an order seeded by (seed, epoch).
+    """Yields (epoch, index, shrink, repeat) in an order seeded by (seed, epoch).
 
-    `set_epoch` is called by the training loop; `shrink` is asked once, when an epoch begins.
+    Without `weight_N` every index comes once an epoch; with it, index i comes weight_i times on average (mean 1),
+    and an epoch is as long as without. `set_epoch` is called by the training loop; `shrink` is asked once, when an
+    epoch begins.
     """
 
-    def __init__(self, count: int, seed: int, shrink: Callable[[], int] = lambda: 1) -> None:
-        self.count, self.seed, self.epoch, self.shrink = count, seed, 0, shrink
+    def __init__(
+        self,
+        count: int,
+        seed: int,
+        shrink: Callable[[], int] = lambda: 1,
+        weight_N: NDArray[np.float64] | None = None,
+    ) -> None:
+        assert weight_N is None or len(weight_N) == count
+        self.count, self.seed, self.epoch, self.shrink, self.weight_N = count, seed, 0, shrink, weight_N
 
     def __len__(self) -> int:
         return self.count
@@ -198,25 +85,34 @@ class EpochSampler(Sampler[Address]):
 
     def __iter__(self) -> Iterator[Address]:
         # A stream of its own; the 1 sets it apart from sample 0's, as numpy takes (a, b) and (a, b, 0) for the same.
-        order = np.random.default_rng((self.seed, self.epoch, 0, 1)).permutation(self.count)
+        rng = np.random.default_rng((self.seed, self.epoch, 0, 1))
+        chosen = np.arange(self.count) if self.weight_N is None else draw_images(self.weight_N, rng)
+        repeats = np.arange(self.count) - np.searchsorted(chosen, chosen)
         epoch, shrink = self.epoch, self.shrink()
-        yield from ((epoch, int(index), shrink) for index in order)
+        for place in rng.permutation(self.count):
+            yield epoch, int(chosen[place]), shrink, int(repeats[place])
 
 
 def training_batches(
-    pairs: Decoded | Cached, recipe: Recipe, ignore: int, shrink: Callable[[], int] = lambda: 1
+    pairs: Pairs,
+    recipe: Recipe,
+    ignore: int,
+    shrink: Callable[[], int] = lambda: 1,
+    balance: Balance | None = None,
 ) -> DataLoader[tuple[Tensor, Tensor]]:
     """Shuffled, augmented batches; the last incomplete one of an epoch is dropped.
 
-    `shrink` says by what the working size is divided in the epoch that begins.
+    `shrink` says by what the working size is divided in the epoch that begins. `balance` is needed where
+    `needs_balance(recipe)`.
     """
-    items = TrainingItems(pairs, recipe, ignore)
+    items = TrainingItems(pairs, recipe, ignore, balance)
+    weight_N = balance.weight_N if balance is not None and recipe.data.sampling == "balanced" else None
     batch = min(recipe.train.batch, len(items))
     workers = recipe.data.workers or 0
     return DataLoader(
         items,
         batch_size=batch,
-        sampler=EpochSampler(len(items), recipe.train.seed, shrink),
+        sampler=EpochSampler(len(items), recipe.train.seed, shrink, weight_N),
         drop_last=True,
         num_workers=workers,
         persistent_workers=workers > 0,
@@ -227,7 +123,7 @@ def training_batches(
     )
 
 
-def plain_batches(pairs: Decoded | Cached, recipe: Recipe) -> DataLoader[tuple[Tensor, Tensor]]:
+def plain_batches(pairs: Pairs, recipe: Recipe) -> DataLoader[tuple[Tensor, Tensor]]:
     """Batches in order, unchanged."""
     return DataLoader(PlainItems(pairs), batch_size=min(recipe.train.batch, len(pairs)), num_workers=0)
 
