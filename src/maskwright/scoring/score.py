@@ -13,6 +13,7 @@ import numpy as np
 
 from maskwright.console import Skipped, track
 from maskwright.data.dataset import Dataset, Sample
+from maskwright.data.split import with_fold
 from maskwright.files import write_json
 from maskwright.imageio import colourise, overlay, write_image
 from maskwright.infer.predictor import Predictor
@@ -56,7 +57,7 @@ def evaluate(
     if data.classes.names != run.classes.names:
         raise InputError(f"{data.path} has classes {data.classes.names}, but {run.path} has {run.classes.names}.")
     data, skipped = data.refresh(strict=strict)
-    samples = data.labelled(split)
+    samples = as_trained(run, data).labelled(split)
     predictor = Predictor.load(run, weights=weights, device=device, precision=precision)
     rows: list[dict[str, Any]] = []
     counts: list[Confusion] = []
@@ -94,6 +95,13 @@ def open_dataset(run: Run, dataset: Dataset | str | Path | None) -> Dataset:
     if not trained_on or not Path(trained_on).exists():
         raise InputError(f"{run.path} was trained on {trained_on or 'nothing yet'}, which is gone; name a data set.")
     return Dataset.open(trained_on)
+
+
+def as_trained(run: Run, data: Dataset) -> Dataset:
+    """The data set with the run's own fold for validation, if the run was trained on it."""
+    trained_on = run.about.get("data") or {}
+    own = trained_on.get("path") == str(data.path.resolve()) or trained_on.get("fingerprint") == data.fingerprint
+    return with_fold(data, run.recipe.data.fold) if own else data
 
 
 def predictions(
