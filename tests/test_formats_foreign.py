@@ -177,14 +177,13 @@ TABLES = {
 @pytest.mark.parametrize("name", TABLES)
 def test_colour_tables_of_every_kind(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text(TABLES[name])
-    assert read_table(tmp_path / name) == {"Animal": (64, 128, 64), "Archway gate": (192, 0, 128), "Void": (0, 0, 0)}
+    assert read_table(tmp_path / name) == {(64, 128, 64): "Animal", (192, 0, 128): "Archway gate", (0, 0, 0): "Void"}
 
 
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
         ("t.txt", "a,1,2,3\nb,1,2,3\n", "'a' and 'b' share the colour"),
-        ("t.txt", "a,1,2,3\na,4,5,6\n", "'a' appears twice"),
         ("t.txt", "name,r,g,b\n", "holds no colours"),
         ("t.txt", "road,1,2\n", "is not a colour; write name,r,g,b"),
         ("t.txt", "road,1,2,300\n", "is not a colour"),
@@ -246,6 +245,23 @@ def test_unknown_colours_are_ignored_or_go_to_the_nearest(tmp_path: Path, unknow
     assert (mask[known] == ids[known]).mean() > 0.97
     with pytest.raises(InputError, match="Known: error, ignore, nearest"):
         import_dataset("colour", source, tmp_path / "x", options=Options(unknown="guess"))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("t.csv", "pet,255,0,0\nbackground,0,0,0\npet,0,0,255\nignore,9,9,9\n"),
+        ("t.yaml", "pet: [[255, 0, 0], '#0000ff']\nbackground: [0, 0, 0]\nignore: [9, 9, 9]\n"),
+    ],
+)
+def test_a_class_may_have_several_colours(tmp_path: Path, name: str, content: str) -> None:
+    source, ids = colour_source(tmp_path)
+    (tmp_path / name).write_text(content)
+    data = imported("colour", source, Options(table=tmp_path / name, unknown="nearest"))
+    assert data.classes.names == ["pet", "background"]
+    assert data.classes.items[0].colour == (255, 0, 0)
+    mask = data.mask(data.samples[0])
+    assert ((mask == 0) == (ids > 0)).mean() > 0.97
 
 
 def test_a_colour_may_mean_ignore(tmp_path: Path) -> None:

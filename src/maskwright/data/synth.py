@@ -96,7 +96,7 @@ def synth_raindrops(
     require_free(target)
     paths, twins = _photos_in(photos, strict)
     _split(map(stem_of, paths), shares)
-    hashes, skipped = _hashes(paths, twins, workers, strict)
+    hashes, skipped = _hashes(paths, twins, strict)
     with resumable_folder(target, {**source, "path": str(photos.resolve())}) as stage:
         made = gather(
             stage,
@@ -152,14 +152,13 @@ def _split(stems: Iterable[str], shares: Shares) -> dict[str, tuple[str, str]]:
     return {stem: (group, side[group]) for stem, group in groups.items()}
 
 
-def _hashes(
-    paths: Sequence[Path], skipped: Sequence[Skipped], workers: int | None, strict: bool
-) -> tuple[dict[Path, str], list[Skipped]]:
+def _hashes(paths: Sequence[Path], skipped: Sequence[Skipped], strict: bool) -> tuple[dict[Path, str], list[Skipped]]:
     """Photo -> hash of its file, without copies, and what is left out so far."""
     found: dict[Path, str] = {}
     first: dict[str, Path] = {}
     left_out = list(skipped)
-    digests = pooled(_hash, paths, label=f"reading {len(paths)} photos", workers=workers, strict=strict)
+    # Reading takes a hundredth of the time of drawing: no processes for it.
+    digests = pooled(_hash, paths, label=f"reading {len(paths)} photos", workers=0, strict=strict)
     for path, digest in zip(paths, digests, strict=True):
         if isinstance(digest, Skipped):
             left_out.append(digest)

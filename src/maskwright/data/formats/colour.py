@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from maskwright.types import IGNORE_COLOUR, Classes, Colour, Image, InputError, 
 
 RARE = 0.001
 MOST_COLOURS = 254
+IGNORED = "ignore"
 
 
 def read(source: Path, options: Options) -> Listing:
@@ -35,30 +37,42 @@ def read(source: Path, options: Options) -> Listing:
     else:
         table, found = scan(pairs, options)
         unknown = options.unknown or "ignore"
-    classes = Classes.from_names(table, colours=table)
-    return listing(classes, pairs, ColourReader(table, classes, options.ignore_colours, unknown), alone, found=found)
+    first = {name: colour for colour, name in reversed(table.items()) if name != IGNORED}
+    names = dict.fromkeys(name for name in table.values() if name != IGNORED)
+    classes = Classes.from_names(names, colours=first)
+    several = [name for name, count in Counter(table.values()).items() if count > 1 and name != IGNORED]
+    notes = [f"several colours are one class: {', '.join(several)}"] if several else []
+    reader = ColourReader(table, classes, options.ignore_colours, unknown)
+    return listing(classes, pairs, reader, alone, notes=notes, found=found)
 
 
-def read_table(path: Path) -> dict[str, Colour]:
-    """Class name -> colour, from YAML (`road: [128, 64, 128]`) or lines of `name,r,g,b` or `r g b name`."""
+def read_table(path: Path) -> dict[Colour, str]:
+    """Colour -> class name, from YAML (`road: [128, 64, 128]`) or lines of `name,r,g,b` or `r g b name`.
+
+    A class may have several colours: several lines, or a list of colours in YAML. Colours of the name `ignore` do not
+    count.
+    """
     if path.suffix in (".yaml", ".yml"):
         data = read_yaml(path)
         if not isinstance(data, dict) or not data:
             raise InputError(f"{path} must map class names to colours, for example 'road: [128, 64, 128]'.")
-        rows = [(str(name), _colour_of(colour, path)) for name, colour in data.items()]
+        rows = [(str(name), _colour_of(one, path)) for name, colours in data.items() for one in _each(colours)]
     else:
         lines = read_bytes(path).decode("utf-8-sig", errors="replace").splitlines()
         rows = [_table_line(line, path) for line in lines if _holds_colour(line)]
     if not rows:
         raise InputError(f"{path} holds no colours; write one class a line as name,r,g,b.")
-    table = dict(rows)
-    if len(table) < len(rows):
-        again = next(name for name, count in Counter(name for name, _ in rows).items() if count > 1)
-        raise InputError(f"{path}: class '{again}' appears twice; give every colour a name of its own.")
-    if twice := [colour for colour, count in Counter(table.values()).items() if count > 1]:
-        names = [name for name, colour in table.items() if colour == twice[0]]
-        raise InputError(f"{path}: '{names[0]}' and '{names[1]}' share the colour {twice[0]}; give each its own.")
+    table: dict[Colour, str] = {}
+    for name, colour in rows:
+        if table.setdefault(colour, name) != name:
+            raise InputError(f"{path}: '{table[colour]}' and '{name}' share the colour {colour}; give each its own.")
     return table
+
+
+def _each(colours: object) -> list[object]:
+    """One colour of YAML, or a list of them."""
+    several = isinstance(colours, list) and colours and isinstance(colours[0], list | str)
+    return colours if several else [colours]  # type: ignore[return-value]
 
 
 def _colour_of(value: object, path: Path) -> Colour:
@@ -91,7 +105,7 @@ def _table_line(line: str, path: Path) -> tuple[str, Colour]:
     raise InputError(f"{path}: line '{line.strip()}' is not a colour; write name,r,g,b.")
 
 
-def scan(pairs: list[Pair], options: Options) -> tuple[dict[str, Colour], str]:
+def scan(pairs: list[Pair], options: Options) -> tuple[dict[Colour, str], str]:
     """Find the colours of all masks; returns the table and a text for a person to confirm."""
     pixels: Counter[int] = Counter()
     images: Counter[int] = Counter()
@@ -113,7 +127,7 @@ def scan(pairs: list[Pair], options: Options) -> tuple[dict[str, Colour], str]:
             f"{pairs[0].mask.parent}: {len(pixels):,} colours in the masks are too many for classes; "
             "were they saved as JPEG or smoothed? Give the true ones with --table, and --unknown nearest."
         )
-    table = {f"colour-{code:06x}": _unpack(code) for code in kept}
+    table = {_unpack(code): f"colour-{code:06x}" for code in kept}
     return table, describe_table(pixels, images, smooth)
 
 
@@ -156,17 +170,21 @@ def describe_table(pixels: Counter[int], images: Counter[int], smooth: set[int],
 
 
 class ColourReader:
-    """Reads one colour mask into class ids by a table."""
+    """Reads one colour mask into class ids by a table of colours and class names."""
 
     def __init__(
-        self, table: dict[str, Colour], classes: Classes, ignore_colours: tuple[Colour, ...], unknown: str
+        self, table: Mapping[Colour, str], classes: Classes, ignore_colours: tuple[Colour, ...], unknown: str
     ) -> None:
         self.classes, self.unknown = classes, unknown
-        ids = {pack_colour(colour): classes.id_of(name) for name, colour in table.items()}
+        ids = {
+            pack_colour(colour): classes.ignore if name == IGNORED else classes.id_of(name)
+            for colour, name in table.items()
+        }
         ids |= {pack_colour(colour): classes.ignore for colour in ignore_colours}
         ids.setdefault(pack_colour(IGNORE_COLOUR), classes.ignore)
         self.table = ColourTable(ids)
-        self.colours = np.array(list(table.values()), float)
+        self.colours = np.array(list(table), float)
+        self.of_colour = [ids[pack_colour(colour)] for colour in table]
 
     def __call__(self, path: Path) -> Mask:
         """Class ids (H, W) of one file."""
@@ -186,7 +204,7 @@ class ColourReader:
             return self.classes.ignore
         colour = _unpack(code)
         if self.unknown == "nearest":
-            return int(((self.colours - colour) ** 2).sum(1).argmin())
+            return self.of_colour[int(((self.colours - colour) ** 2).sum(1).argmin())]
         raise InputError(
             f"{name} holds the colour {colour[0]},{colour[1]},{colour[2]}, which is not in the colour table; "
             "add it to the table, or choose --unknown ignore or nearest."

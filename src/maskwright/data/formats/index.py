@@ -80,12 +80,15 @@ class Renamer:
 
     def __call__(self, path: Path) -> Mask:
         """Class ids (H, W) of one file."""
-        plane = read_plane(path)
-        renamed = self.table[plane]
-        if renamed.min() < 0:
-            alien = int(plane[renamed < 0][0])
+        return self.rename(read_plane(path), path)
+
+    def rename(self, plane_HW: Mask, name: str | Path) -> Mask:
+        """Class ids of a plane of stored ids, shape (H, W); `name` is what errors call it."""
+        renamed = self.table[plane_HW]
+        if renamed.size and renamed.min() < 0:
+            alien = int(plane_HW[renamed < 0][0])
             raise InputError(
-                f"{path} holds id {alien}, outside the class table 0..{len(self.classes) - 1} "
+                f"{name} holds id {alien}, outside the class table 0..{len(self.classes) - 1} "
                 f"(ignore {self.classes.ignore}); name all classes with --classes, "
                 f"or leave the id out with --ignore {alien}."
             )
