@@ -14,12 +14,14 @@ from maskwright.data.doors import Shares, convert_dataset, import_dataset
 from maskwright.data.formats import FORMATS
 from maskwright.data.formats.camvid import COLOURS
 from maskwright.data.formats.listing import Options
+from maskwright.data.formats.lyft import TAGS
 from maskwright.imageio import read_plane, write_image
 from maskwright.types import Classes, ClassInfo, InputError, Mask
 
 TABLES = {
     "binary": Classes.from_names(["background", "object"]),
     "camvid": Classes.from_names(COLOURS, colours=COLOURS),
+    "lyft": Classes.from_names(TAGS, background=0, colours=TAGS),
 }
 WRITABLE = [name for name, format in FORMATS.items() if format.write is not None]
 THREE = Classes.from_names(["background", "traffic light", "2"])
@@ -30,7 +32,8 @@ def drawn(folder: Path, format: str, *, seed: int = 0) -> Dataset:
     classes = TABLES.get(format, THREE)
     samples: list[Sample] = []
     for index, split in enumerate(["train", "train", "val", "test"]):
-        image, mask = shapes(seed + index, (20 + index, 30), ignored=format != "binary")
+        rows = 20 if format == "npz" else 20 + index  # one array holds one size
+        image, mask = shapes(seed + index, (rows, 30), ignored=format != "binary")
         mask[mask == 2] = min(2, len(classes) - 1)
         samples.append(add_sample(folder, f"Seq{index % 2}_ä.{index}", image, mask, split=split, classes=classes))
     return Dataset.create(folder, classes, samples, {})
@@ -62,13 +65,13 @@ def test_what_is_written_is_read_back_the_same(format: str, tmp_path: Path) -> N
     assert FORMATS[format].about
 
 
-@pytest.mark.parametrize("format", ["folders", "index", "colour", "camvid"])
+@pytest.mark.parametrize("format", ["folders", "index", "colour", "camvid", "lyft", "npz", "voc", "mmseg", "nnunet"])
 def test_colours_of_classes_survive_where_the_format_holds_them(format: str, tmp_path: Path) -> None:
     data = drawn(tmp_path / "data", format)
     assert read_back(data, format, tmp_path).classes.items == data.classes.items
 
 
-@pytest.mark.parametrize("format", ["folders", "index"])
+@pytest.mark.parametrize("format", ["folders", "index", "npz", "nnunet"])
 def test_background_and_priority_survive_where_the_format_holds_them(format: str, tmp_path: Path) -> None:
     items = (
         ClassInfo(id=0, name="sky", colour=(1, 2, 3), priority=2.5),
@@ -95,7 +98,7 @@ def test_masks_that_hold_only_background_and_ignore_survive(format: str, tmp_pat
     assert_same(data, read_back(data, format, tmp_path))
 
 
-@pytest.mark.parametrize("format", ["index", "folders"])
+@pytest.mark.parametrize("format", ["index", "folders", "npz", "hf", "nnunet"])
 def test_ids_beyond_8_bits_survive(format: str, tmp_path: Path) -> None:
     classes = Classes.from_names([f"c{i}" for i in range(300)])
     image, mask = shapes(0, ignored=False)
@@ -104,6 +107,16 @@ def test_ids_beyond_8_bits_survive(format: str, tmp_path: Path) -> None:
     sample = add_sample(tmp_path / "data", "a", image, wide, classes=classes)
     data = Dataset.create(tmp_path / "data", classes, [sample], {})
     assert_same(data, read_back(data, format, tmp_path))
+
+
+@pytest.mark.parametrize("format", WRITABLE)
+def test_only_the_first_images_are_taken_where_so_said(format: str, tmp_path: Path) -> None:
+    data = drawn(tmp_path / "data", format)
+    convert_dataset(data, format, tmp_path / "out")
+    names = tuple(data.classes.names) if format == "binary" else None
+    options = Options(names=names, max_images=3)
+    few = import_dataset(format, tmp_path / "out", tmp_path / "again", options=options, shares=Shares(val=0, test=0))
+    assert len(few.dataset.samples) == 3
 
 
 @pytest.mark.parametrize("format", WRITABLE)

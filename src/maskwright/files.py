@@ -8,16 +8,21 @@ import json
 import math
 import os
 import shutil
+import sys
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import yaml
 
 from maskwright.types import InputError, TargetError
+
+if sys.platform != "win32":
+    import fcntl
 
 # The same safe subset of YAML, ten times as fast where PyYAML was built with libyaml.
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -141,6 +146,8 @@ def explained(path: Path) -> Iterator[None]:
             raise TargetError(f"The disk is full while writing {path}; free some space or write elsewhere.") from error
         if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
             raise TargetError(f"{path} may not be written; choose a folder that is yours to write.") from error
+        if error.errno in (errno.ENAMETOOLONG, errno.EILSEQ):
+            raise InputError(f"{path} is no name for a file here ({error.strerror}); rename it.") from error
         if isinstance(error, FileExistsError | NotADirectoryError | FileNotFoundError | IsADirectoryError):
             raise TargetError(f"{path} cannot be written ({error.strerror}); choose another path.") from error
         raise
@@ -193,49 +200,78 @@ def resumable_folder(target: Path, job: Mapping[str, Any]) -> Iterator[Path]:
     if not target.name:
         raise TargetError(f"{target} has no name of its own; name a new folder.")
     stage = target.with_name(f".{target.name}.part")
-    mark = {"job": content_hash(json.dumps(_finite(job), sort_keys=True, default=str).encode()), "process": os.getpid()}
     with explained(target):
         new_parents = [parent for parent in target.parents if not parent.exists()]
         stage.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            _claim(stage, mark)
-            yield stage
-            for leftover in (stage / _JOB, stage / JOURNAL):
-                leftover.unlink(missing_ok=True)
-            if hasattr(os, "sync"):
-                os.sync()
-            if target.exists():
-                target.rmdir()
-            stage.rename(target)
-        except BaseException as error:
-            _leave(stage, new_parents, error)
-            raise
+        with _claimed(stage) as mark:
+            try:
+                require_free(target)  # another process may have been quicker
+                _take_over(stage, mark, _job_hash(job))
+                yield stage
+                (stage / JOURNAL).unlink(missing_ok=True)
+                if hasattr(os, "sync"):
+                    os.sync()
+                if target.exists():
+                    target.rmdir()
+                if sys.platform == "win32":
+                    mark.close()  # no folder that holds an open file is moved there
+                stage.rename(target)
+                (target / _JOB).unlink()
+            except BaseException as error:
+                _leave(stage, new_parents, error)
+                raise
 
 
 JOURNAL = ".journal"
 _JOB = ".job"
 
 
-def _claim(stage: Path, mark: Mapping[str, Any]) -> None:
-    """Make the folder or take over what the same job left in it."""
-    if stage.is_dir():
-        try:
-            left = json.loads((stage / _JOB).read_bytes())
-            owner = int(left["process"])
-        except (OSError, ValueError, KeyError, TypeError):
-            left, owner = {}, 0
-        if owner not in (0, os.getpid()) and _alive(owner):
-            raise _BusyError(f"Process {owner} is filling {stage} right now; wait for it, or stop it first.")
-        if left.get("job") != mark["job"]:
-            shutil.rmtree(stage)
+@contextmanager
+def _claimed(stage: Path) -> Iterator[BinaryIO]:
+    """The file that says which job fills `stage`, locked: the system lets go of it when its process ends in any way."""
     stage.mkdir(exist_ok=True)
-    write_json(stage / _JOB, mark)
+    path = stage / _JOB
+    with path.open("a+b") as mark:
+        mark.seek(0)
+        if sys.platform != "win32":
+            try:
+                fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                free = path.exists() and os.path.samestat(os.fstat(mark.fileno()), path.stat())
+            except BlockingIOError:
+                free = False
+            except OSError:
+                free = True  # a file system without locks
+            if not free:
+                owner = mark.read().decode(errors="replace").partition(" ")[2] or "(another one)"
+                raise TargetError(f"Process {owner} is filling {stage} right now; wait for it, or stop it first.")
+        yield mark
+
+
+def _job_hash(job: Mapping[str, Any]) -> str:
+    """What another version of this program has begun is another job."""
+    try:
+        version = metadata.version("maskwright")
+    except metadata.PackageNotFoundError:
+        version = "not installed"
+    whole = {"job": _finite(job), "version": version}
+    return content_hash(json.dumps(whole, sort_keys=True, default=str).encode())
+
+
+def _take_over(stage: Path, mark: BinaryIO, job: str) -> None:
+    """Keep what the same job left in the folder, and nothing else."""
+    if mark.read().decode(errors="replace").partition(" ")[0] != job:
+        for path in stage.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            elif path.name != _JOB:
+                path.unlink()
+    mark.truncate(0)
+    mark.write(f"{job} {os.getpid()}".encode())
+    mark.flush()
 
 
 def _leave(stage: Path, new_parents: list[Path], error: BaseException) -> None:
     """Keep what can be gone on with, and say so; otherwise leave no trace."""
-    if isinstance(error, _BusyError):
-        return
     journal = stage / JOURNAL
     mended_elsewhere = isinstance(error, InputError) and not isinstance(error, TargetError)
     if journal.is_file() and journal.stat().st_size and not mended_elsewhere:
@@ -245,22 +281,6 @@ def _leave(stage: Path, new_parents: list[Path], error: BaseException) -> None:
     with suppress(OSError):
         for parent in new_parents:
             parent.rmdir()
-
-
-class _BusyError(TargetError):
-    """Another process is at work there."""
-
-
-def _alive(process: int) -> bool:
-    if os.name == "nt":
-        return False  # signal 0 would be Ctrl-C there
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True  # somebody else's process
-    return True
 
 
 def _finite(value: Any) -> Any:

@@ -132,7 +132,12 @@ def read_plane(path: Path) -> Mask:
 
     Raises InputError for colour masks (the remedy is the colour format), truncated files and non-images.
     """
-    with _decoding(path), _open(io.BytesIO(read_bytes(path))) as image:
+    return decode_plane(read_bytes(path), path)
+
+
+def decode_plane(data: bytes, path: Path) -> Mask:
+    """`read_plane` for bytes that are at hand; `path` names the file in errors."""
+    with _decoding(path), _open(io.BytesIO(data)) as image:
         image.load()
         if image.mode in ("1", "P", "L"):
             return np.array(image, np.uint8)  # white in a 1-bit mask is id 1
@@ -216,8 +221,13 @@ def encode_image(image_HW3: Image, suffix: str) -> bytes:
 
 
 def image_size(data: bytes, path: Path) -> tuple[int, int]:
-    """Rows and columns of an encoded photo as `decode_image` would return it, from its header alone."""
+    """Rows and columns of an encoded photo as `decode_image` would return it, without decoding it.
+
+    Raises InputError for a file that is cut off, no image, or has more than 8 bits a channel.
+    """
     with _decoding(path), _open(io.BytesIO(data)) as header:
+        _check_depth(header, data, path)
+        _check_complete(header, data, path)
         columns, rows = header.size
         turned = header.getexif().get(_EXIF_ORIENTATION, 1) in (5, 6, 7, 8)
     return (columns, rows) if turned else (rows, columns)

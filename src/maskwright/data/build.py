@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -95,7 +96,8 @@ def gather(
         found.skipped.extend(Skipped(*row) for row in result["left_out"])
         found.tally.update(result["tally"])
     if not found.samples:
-        first = f" The first: {found.skipped[0].reason}" if found.skipped else ""
+        reasons = found.skipped[len(skipped) :] or found.skipped
+        first = f" The first: {reasons[0].reason}" if reasons else ""
         raise InputError(f"None of {len(items)} images could be used.{first}")
     if found.skipped:
         write_csv(stage / LEFT_OUT, [asdict(row) for row in found.skipped])
@@ -118,11 +120,20 @@ class _Plain:
 
 
 def store(
-    stage: Path, id: str, photo: bytes | None, suffix: str, mask_HW: Mask | None, classes: Classes, **row: Any
+    stage: Path,
+    id: str,
+    photo: bytes | None,
+    suffix: str,
+    mask_HW: Mask | None,
+    classes: Classes,
+    *,
+    link: Path | None = None,
+    **row: Any,
 ) -> Sample:
     """Write one photo (encoded) and its mask into a new data set folder; returns the sample.
 
-    `row` gives the other columns: height, width, split, group, source, extra.
+    `link` is a file that holds `photo`: a hard link to it takes no space, where the file system allows one. `row`
+    gives the other columns: height, width, split, group, source, extra.
     """
     image, mask, mask_hash = f"images/{id}{suffix}", "", ""
     if mask_HW is not None:
@@ -130,7 +141,9 @@ def store(
         mask, mask_hash = f"masks/{id}.png", content_hash(png)
         put_bytes(stage / mask, png)
     if photo is not None:
-        put_bytes(stage / image, photo)
+        (stage / image).unlink(missing_ok=True)  # an interrupted call may have linked it: never write through a link
+        if link is None or not _linked(link, stage / image):
+            put_bytes(stage / image, photo)
     return Sample(
         id=id,
         image=image,
@@ -140,3 +153,11 @@ def store(
         status="labelled" if mask else "unlabelled",
         **row,
     )
+
+
+def _linked(source: Path, target: Path) -> bool:
+    try:
+        os.link(os.path.realpath(source), target)
+    except OSError:  # another disk, or no links there
+        return False
+    return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -12,9 +13,9 @@ from maskwright.console import Skipped, say
 from maskwright.data.build import Built, Made, gather, store
 from maskwright.data.dataset import Dataset
 from maskwright.data.formats import FORMATS
-from maskwright.data.formats.listing import Item, Listing, Options, Painter, PhotoReader
+from maskwright.data.formats.listing import Item, Listing, Options, Painter, PhotoReader, photo_file
 from maskwright.data.split import assign_splits, group_of
-from maskwright.files import list_files, resumable_folder, staged_folder, stem_of
+from maskwright.files import content_hash, list_files, resumable_folder, staged_folder, stem_of
 from maskwright.imageio import IMAGE_SUFFIXES, check_mask, decode_image, image_size
 from maskwright.run import read_csv, write_csv
 from maskwright.types import Classes, InputError, unknown_name
@@ -55,7 +56,11 @@ def import_dataset(
     """
     if format not in FORMATS:
         raise unknown_name("format", format, FORMATS)
-    found = FORMATS[format].read(Path(source), options or Options())
+    options = options or Options()
+    found = FORMATS[format].read(Path(source), options)
+    found = replace(found, items=found.items[: options.max_images])
+    if options is not None and options.without_images and found.photo is not None:
+        raise InputError(f"The {format} layout needs its photos; leave out --no-images.")
     for note in found.notes:
         say(note)
     if found.found and not (confirm is not None and confirm(found.found)):
@@ -120,7 +125,9 @@ def build(
 ) -> Built:
     """Check, copy and hash every item into a new data set folder; an interrupted call is gone on with."""
     items, split = with_splits(found.items, shares)
-    job = {"verb": "import", **record, **found.classes.to_dict(), "shares": asdict(shares), **found.record}
+    # Two files of groups may make equal classes of different names: what goes on must paint the same.
+    how = content_hash(pickle.dumps((found.paint, found.photo, link)))
+    job = {"verb": "import", **record, **found.classes.to_dict(), "shares": asdict(shares), **found.record, "how": how}
     with resumable_folder(target, job) as stage:
         made = gather(
             stage,
@@ -145,14 +152,15 @@ def _name(item: Item) -> str:
 
 
 def _state(item: Item) -> str:
-    """The item and when its files were last changed."""
-    times = []
+    """The item and the state of its files."""
+    states = []
     for path in (item.image, item.mask):
         try:
-            times.append("" if path is None else str(path.stat().st_mtime_ns))
+            status = None if path is None else path.stat()
         except OSError:
-            times.append("")
-    return " ".join([item.id, item.split, item.group, *times])
+            status = None
+        states.append("" if status is None else f"{path} {status.st_size} {status.st_mtime_ns}")
+    return "\0".join([item.id, item.split, item.group, *states])
 
 
 def with_splits(items: list[Item], shares: Shares) -> tuple[list[Item], str]:
@@ -196,7 +204,8 @@ class TakeIn:
 
     def __call__(self, item: Item) -> Made:
         """The sample of one item; raises InputError where it breaks the contract."""
-        data, suffix = (None, item.image.suffix.lower()) if self.photo is None else self.photo(item)
+        # A photo that is put in later has the suffix that the source says.
+        data, suffix = (None, item.image.suffix) if self.photo is None else self.photo(item)
         size_hw = self._size(item, data)
         painted = None
         if self.paint is not None and item.mask is not None:
@@ -209,6 +218,7 @@ class TakeIn:
             suffix,
             None if painted is None else painted.mask_HW,
             self.classes,
+            link=item.image if self.link and self.photo is photo_file else None,
             split=item.split,
             group=item.group,
             source=item.image.name,
@@ -230,9 +240,10 @@ class TakeIn:
             return rows, columns
         found = image_size(data, item.image)
         if found != item.size_hw:
+            turned = " (made without the rotation in the photo's EXIF data?)" if found == item.size_hw[::-1] else ""
             raise InputError(
                 f"{item.image} is {found[1]}x{found[0]} but its annotations are for {item.size_hw[1]}x"
-                f"{item.size_hw[0]}; export them anew, or correct the size there."
+                f"{item.size_hw[0]}{turned}; export them anew, or correct the size there."
             )
         return found
 

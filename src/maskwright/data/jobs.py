@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,7 +24,7 @@ from typing import Any, TypeVar
 import cv2
 import msgspec
 
-from maskwright.console import Skipped, progress_bar
+from maskwright.console import Skipped, progress_bar, say
 from maskwright.files import explained
 from maskwright.types import InputError, TargetError
 
@@ -33,9 +34,17 @@ R = TypeVar("R")
 TRIAL_SECONDS = 1.0
 WORTH_SECONDS = 8.0  # starting processes takes a few seconds; less than this is not worth it
 CHUNK = 16
-FLUSH = 64  # results that a killed call may have to make again
 AHEAD = 4  # chunks a worker that wait or run: bounds memory
 KEPT_BYTES = 128 << 20
+
+KILLED = (
+    "A worker process was killed (out of memory, or by hand); run the same command again to go on, "
+    "with fewer --workers if memory is short."
+)
+NOT_STARTED = (
+    "A worker process ended before its first result: take fewer --workers if memory is short, and in a script of "
+    "your own call this under `if __name__ == '__main__':`, because each worker reads the script."
+)
 
 Named = Callable[[T], str]
 
@@ -78,20 +87,26 @@ def journaled(
 ) -> Iterator[dict[str, Any] | Skipped]:
     """`pooled` for work whose results are plain data, kept in the file `journal`: what it holds is not done again.
 
-    Results of earlier calls come first. `key` identifies an item and the state of what it is made from.
+    Results come in the order of the items, earlier ones as well. `key` identifies an item and the state of what it is
+    made from.
     """
     done = _read_journal(journal)
     keys = [key(item) for item in items]
-    waiting = [index for index, one in enumerate(keys) if one not in done]
-    yield from (done[one] for one in keys if one in done)
-    rest = [items[index] for index in waiting]
+    rest = [item for item, one in zip(items, keys, strict=True) if one not in done]
+    if done:
+        say(f"{len(items) - len(rest)} of {len(items)} are done already; going on.")
     results = pooled(work, rest, label=label, name=name, load=load, workers=workers, strict=strict)
-    with explained(journal), journal.open("ab") as file:
-        for count, (index, result) in enumerate(zip(waiting, results, strict=True)):
+    with explained(journal):
+        file = journal.open("ab", buffering=0)
+    with file:
+        for one in keys:
+            if one in done:
+                yield done[one]
+                continue
+            result = next(results)
             if not isinstance(result, Skipped):
-                file.write(msgspec.json.encode({"key": keys[index], "value": result}) + b"\n")
-                if count % FLUSH == 0:
-                    file.flush()
+                with explained(journal):
+                    file.write(msgspec.json.encode({"key": one, "value": result}) + b"\n")
             yield result
 
 
@@ -143,13 +158,14 @@ def _results(
     attempt: _Attempt, items: Sequence[Any], load: Callable[[Any], Any] | None, workers: int | None
 ) -> Iterator[Any]:
     keep_freed_memory()
-    cores = os.cpu_count() or 1
+    cores = _cores()
     loaded = iter(items) if load is None else map(load, items)
     if workers == 0:
         yield from map(attempt.one, loaded)
         return
+    done = 0
     if workers is None:
-        began, done = time.perf_counter(), 0
+        began = time.perf_counter()
         with ThreadPoolExecutor(min(8, cores)) as pool:
             first = _until(began + TRIAL_SECONDS, loaded)
             for result in _in_order(pool, attempt, first, 1, AHEAD * cores):
@@ -159,7 +175,7 @@ def _results(
             if cores == 1 or rest_seconds < WORTH_SECONDS:
                 yield from _in_order(pool, attempt, loaded, 1, AHEAD * cores)
                 return
-    yield from _in_processes(attempt, loaded, workers or cores)
+    yield from _in_processes(attempt, loaded, len(items) - done, workers or cores)
 
 
 def _until(moment: float, items: Iterator[T]) -> Iterator[T]:
@@ -169,30 +185,58 @@ def _until(moment: float, items: Iterator[T]) -> Iterator[T]:
             return
 
 
-def _in_processes(attempt: _Attempt, items: Iterator[Any], workers: int) -> Iterator[Any]:
+def _in_processes(attempt: _Attempt, items: Iterator[Any], count: int, workers: int) -> Iterator[Any]:
     # A forked copy of a process that runs threads (OpenCV, OpenMP) may hang, hence spawn.
     pool = ProcessPoolExecutor(
         workers, multiprocessing.get_context("spawn"), initializer=_start_process, initargs=(attempt,)
     )
+    chunk = max(1, min(CHUNK, count // (AHEAD * workers)))
+    working, finished = False, False
     try:
-        yield from _in_order(pool, _in_process, items, CHUNK, AHEAD * workers)
+        for result in _in_order(pool, _in_process, items, chunk, AHEAD * workers):
+            working = True
+            yield result
+        finished = True
     except BrokenProcessPool as error:
-        raise TargetError(
-            "A worker process was killed (out of memory, or by hand); run the same command again to go on, "
-            "with fewer --workers if memory is short."
-        ) from error
+        raise TargetError(KILLED if working else NOT_STARTED) from error
     finally:
+        if not finished:
+            for process in list((pool._processes or {}).values()):  # Python 3.14 has a public name for this
+                process.terminate()
         pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _in_order(pool: Executor, call: Any, items: Iterator[Any], chunk: int, ahead: int) -> Iterator[Any]:
     waiting: deque[Future[list[Any]]] = deque()
-    while taken := list(islice(items, chunk)):
-        waiting.append(pool.submit(call, taken))
-        if len(waiting) >= ahead:
+    try:
+        while taken := list(islice(items, chunk)):
+            with _interrupts_held():
+                waiting.append(pool.submit(call, taken))
+            if len(waiting) >= ahead:
+                yield from waiting.popleft().result()
+        while waiting:
             yield from waiting.popleft().result()
-    while waiting:
-        yield from waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """A process that starts here never gets Ctrl-C, not even while it imports: the parent ends it."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _cores() -> int:
+    """Those that this process may use; a scheduler may have lent it a few of many."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def keep_freed_memory() -> None:

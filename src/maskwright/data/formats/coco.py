@@ -5,11 +5,10 @@ Which pixels a polygon covers is defined by pycocotools' rasterisation. Format: 
 
 from __future__ import annotations
 
-import os
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -17,12 +16,12 @@ import msgspec
 from maskwright.console import Skipped
 from maskwright.data.dataset import Dataset
 from maskwright.data.formats import coco_write
-from maskwright.data.formats.coco_json import Category, CocoFile, Id, Picture, read_coco
+from maskwright.data.formats.coco_files import annotation_files, photo_folders, sample_ids, split_of, unusable
+from maskwright.data.formats.coco_json import Category, CocoFile, Id, read_coco
 from maskwright.data.formats.groups import Groups, read_groups
-from maskwright.data.formats.listing import SPLIT_NAMES, Item, Listing, Options, Painted, photo_file
+from maskwright.data.formats.listing import Item, Listing, Options, Painted, photo_file
 from maskwright.data.formats.shapes import Shape, paint_shapes
 from maskwright.data.rle import counts_from_text
-from maskwright.files import stem_of
 from maskwright.types import Classes, InputError, unknown_name
 
 BACKGROUND = -1  # an annotation that is known and painted by nobody
@@ -39,15 +38,15 @@ def read(source: Path, options: Options) -> Listing:
     files = [read_coco(path) for path in annotation_files(source)]
     categories = _categories(files)
     classes, table, notes = class_table(categories, files, options)
-    places = {} if options.without_images else _photo_folders(source, files, options)
+    places = {} if options.without_images else photo_folders(source, files, options)
     items: list[Item] = []
     alone = [row for file in files for row in file.malformed]
-    ids = _sample_ids(files)
+    ids = sample_ids(files)
     for number, file in enumerate(files):
-        split = _split_of(file.path) if len(files) > 1 else ""
+        split = split_of(file.path) if len(files) > 1 else ""
         for picture in file.pictures:
             path = places.get(number, Path()) / picture.file_name
-            if reason := _unusable(picture, path, file.path, options):
+            if reason := unusable(picture, path, file.path, options):
                 alone.append(Skipped(str(path), reason))
                 continue
             items.append(
@@ -73,28 +72,9 @@ def read(source: Path, options: Options) -> Listing:
         notes=notes,
         record={
             "annotations": {"as": options.kind, "crowd": options.crowd},
-            "overlaps": {"rule": "higher priority wins", "ties": options.ties},
+            "overlaps": {"rule": "higher priority wins", "ties": options.ties, "contested": "see contested.csv"},
         },
     )
-
-
-def annotation_files(source: Path) -> list[Path]:
-    """The file itself, or every `instances_*.json` of a folder, else its only JSON files."""
-    if source.is_file():
-        return [source]
-    if not source.is_dir():
-        raise InputError(f"{source} does not exist; name an annotation file or a folder of them.")
-    folder = source / "annotations" if (source / "annotations").is_dir() else source
-    found = sorted(folder.glob("instances_*.json")) or sorted(folder.glob("*.json"))
-    if not found:
-        raise InputError(f"{folder} holds no annotation file; expected instances_train.json or the like.")
-    return found
-
-
-def _split_of(path: Path) -> str:
-    """'instances_val2017.json' -> 'val'."""
-    word = path.stem.removeprefix("instances_").rstrip("0123456789")
-    return SPLIT_NAMES.get(word.lower(), "")
 
 
 def _categories(files: Sequence[CocoFile]) -> list[Category]:
@@ -102,6 +82,8 @@ def _categories(files: Sequence[CocoFile]) -> list[Category]:
     by_id: dict[Id, Category] = {}
     for file in files:
         for category in file.categories:
+            if not category.name.strip():
+                raise InputError(f"{file.path}: category {category.id} has no name; give it one.")
             known = by_id.setdefault(category.id, category)
             if known.name != category.name:
                 raise InputError(
@@ -122,6 +104,11 @@ def class_table(
         classes = Classes.from_names(names if len(names) == 2 else ("background", *names), background=0)
         if len(classes) != 2:
             raise InputError(f"--as binary has one class beside the background, not {', '.join(names)}.")
+        if len(categories) > 1 and (name := classes.names[1]) in [category.name for category in categories]:
+            raise InputError(
+                f"--as binary makes one class of all {len(categories)} categories, not of '{name}' alone; call it "
+                f"otherwise, or write --as classes --classes {name}."
+            )
         return classes, {category.id: 1 for category in categories}, []
     if options.kind == "groups":
         return _grouped(categories, read_groups(options.groups))
@@ -156,57 +143,6 @@ def _grouped(categories: Sequence[Category], groups: Groups) -> tuple[Classes, d
 
 def _few(names: Sequence[str]) -> str:
     return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
-
-
-def _photo_folders(source: Path, files: Sequence[CocoFile], options: Options) -> dict[int, Path]:
-    """Annotation file -> the folder where its first photo is; raises InputError where it is nowhere."""
-    found: dict[int, Path] = {}
-    for number, file in enumerate(files):
-        home = source if source.is_dir() else file.path.parent
-        name = file.path.stem.removeprefix("instances_")
-        tops = [options.images, home / options.images] if options.images else [home, home.parent]
-        inner = ("", name, f"images/{name}", "images", _split_of(file.path) or ".", f"images/{_split_of(file.path)}")
-        probes = [picture.file_name for picture in file.pictures[:20]]
-        for folder in (top / part for top in tops for part in inner):
-            if any((folder / probe).is_file() for probe in probes):
-                found[number] = folder
-                break
-        else:
-            raise InputError(
-                f"The images of {file.path} are not beside it (looked for {probes[0] if probes else 'nothing'}); "
-                "name their folder with --images, or make masks alone with --no-images."
-            )
-    return found
-
-
-def _unusable(picture: Picture, path: Path, file: Path, options: Options) -> str:
-    """Why an image cannot be used, or ''."""
-    name = PurePosixPath(picture.file_name.replace("\\", "/"))
-    if name.is_absolute() or ".." in name.parts or not name.name:
-        return f"{file}: image {picture.id} has the file name '{picture.file_name}', which leaves the images' folder."
-    if picture.height < 1 or picture.width < 1:
-        return f"{file}: image {picture.id} ({picture.file_name}) has no size; give its height and width."
-    if not options.without_images and not os.path.isfile(path):
-        return f"{path} does not exist; {file} lists it."
-    return ""
-
-
-def _sample_ids(files: Sequence[CocoFile]) -> dict[tuple[int, Id], str]:
-    """(file, image) -> the photo's stem, with its folder and split before it where stems repeat."""
-    stems: defaultdict[str, list[tuple[int, Picture]]] = defaultdict(list)
-    for number, file in enumerate(files):
-        for picture in file.pictures:
-            stems[stem_of(Path(picture.file_name))].append((number, picture))
-    ids: dict[tuple[int, Id], str] = {}
-    for stem, pictures in stems.items():
-        for number, picture in pictures:
-            parts = [*Path(picture.file_name).parts[:-1], stem]
-            if len(pictures) > 1 and len(files) > 1:
-                parts.insert(0, _split_of(files[number].path) or files[number].path.stem)
-            ids[number, picture.id] = "-".join(parts) if len(pictures) > 1 else stem
-    if twice := [one for one, count in Counter(ids.values()).items() if count > 1]:
-        raise InputError(f"Two images are called '{twice[0]}'; rename one, in the annotation file as well.")
-    return ids
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import mmap
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -81,26 +82,16 @@ def read_coco(path: Path) -> CocoFile:
 
     Raises InputError for a file that is no JSON, lacks one of the three lists, or has a category or image id twice.
     """
+    malformed: list[Skipped] = []
     with _mapped(path) as data, _no_collection():
-        malformed: list[Skipped] = []
-        try:
-            found = msgspec.json.decode(data, type=_Typed)
-        except msgspec.ValidationError:
-            loose = _decode_loosely(data, path)
-            found = _Typed(
-                images=_sound(loose.images, Picture, "image", path, malformed),
-                annotations=_sound(loose.annotations, Annotation, "annotation", path, malformed),
-                categories=_sound(loose.categories, Category, "category", path, malformed),
-                info=loose.info,
-            )
-        except msgspec.DecodeError as error:
-            raise InputError(f"{path} is not valid JSON ({error}); copy or export the file again.") from error
+        found = _decode(data, path, malformed)
         by_image: defaultdict[Id, list[Annotation]] = defaultdict(list)
         for annotation in found.annotations:
             by_image[annotation.image_id].append(annotation)
     _refuse_twins([row.id for row in found.categories], "category", path)
     _refuse_twins([row.id for row in found.images], "image", path)
     known = {picture.id for picture in found.images}
+    annotations = len(found.annotations) + sum(row.file.startswith("annotation") for row in malformed)
     for lost in by_image.keys() - known:
         malformed += [
             Skipped(
@@ -108,6 +99,11 @@ def read_coco(path: Path) -> CocoFile:
             )
             for one in by_image.pop(lost)
         ]
+    if annotations and not by_image:
+        raise InputError(f"None of the {annotations} annotations can be used. The first reason: {malformed[0].reason}")
+    for picture in found.images:
+        if "\\" in picture.file_name:
+            picture.file_name = picture.file_name.replace("\\", "/")  # as tools on Windows write it
     return CocoFile(
         path=path,
         pictures=found.images,
@@ -118,21 +114,48 @@ def read_coco(path: Path) -> CocoFile:
     )
 
 
-def _decode_loosely(data: Any, path: Path) -> _Loose:
+def _decode(data: Any, path: Path, malformed: list[Skipped]) -> _Typed:
+    """The rows of the file; those that cannot be read are added to `malformed`."""
     try:
-        return msgspec.json.decode(data, type=_Loose)
+        try:
+            return _rows(data, path, malformed)
+        except msgspec.ValidationError:
+            raise
+        except msgspec.DecodeError:
+            return _rows(_plain_json(data), path, malformed)
     except msgspec.ValidationError as error:
         raise InputError(
             f"{path} is not a COCO annotation file ({error}); it needs the lists images, annotations and categories."
         ) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InputError(f"{path} is not valid JSON ({error}); copy or export the file again.") from error
+
+
+def _rows(data: Any, path: Path, malformed: list[Skipped]) -> _Typed:
+    try:
+        return msgspec.json.decode(data, type=_Typed)
+    except msgspec.ValidationError:
+        loose = msgspec.json.decode(data, type=_Loose)
+    return _Typed(
+        images=_sound(loose.images, Picture, "image", path, malformed),
+        annotations=_sound(loose.annotations, Annotation, "annotation", path, malformed),
+        categories=_sound(loose.categories, Category, "category", path, malformed),
+        info=loose.info,
+    )
+
+
+def _plain_json(data: Any) -> bytes:
+    """What many tools write and JSON does not know: a byte order mark, and NaN and Infinity, which become null."""
+    text = bytes(data).removeprefix(b"\xef\xbb\xbf")
+    return re.sub(rb'("[^"\\]*(?:\\.[^"\\]*)*")|-?\b(?:NaN|Infinity)\b', lambda found: found[1] or b"null", text)
 
 
 def _sound(rows: list[msgspec.Raw], kind: type[S], what: str, path: Path, malformed: list[Skipped]) -> list[S]:
-    """Rows that can be read; the rest is listed by its id, or by its place where it has none."""
+    """Rows that can be read, numbers as text or with a point among them; the rest is listed by id or place."""
     sound: list[S] = []
     for place, row in enumerate(rows):
         try:
-            sound.append(msgspec.json.decode(row, type=kind))
+            sound.append(msgspec.json.decode(row, type=kind, strict=False))
         except msgspec.ValidationError as error:
             name = f"{what} {_id_in(row, place)}"
             malformed.append(Skipped(name, f"{path}: {name} is malformed ({error})."))

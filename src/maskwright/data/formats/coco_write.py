@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from maskwright.data import outline
 from maskwright.data.dataset import Dataset, Sample
 from maskwright.data.formats.listing import each_sample
 from maskwright.data.rle import counts_from_mask, text_from_counts
@@ -29,9 +30,7 @@ def run_lengths(region_HW: NDArray[np.bool_]) -> Any:
 
 def polygons(region_HW: NDArray[np.bool_]) -> Any:
     """A region as polygons that cover exactly its pixels, each hole joined to its outer ring by a cut of no width."""
-    from maskwright.data.outline import keyhole, outlines  # type: ignore[import-not-found,import-untyped,unused-ignore]
-
-    return [np.asarray(keyhole(ring.outer, ring.holes), float).ravel().tolist() for ring in outlines(region_HW)]
+    return [polygon.ravel().tolist() for polygon in outline.polygons(region_HW)]
 
 
 def write(dataset: Dataset, target: Path, encode: Encoder) -> None:
@@ -89,19 +88,16 @@ def regions(mask_HW: Mask, classes: Classes, encode: Encoder) -> Iterator[dict[s
         of_class = mask_HW == value
         if value == classes.ignore:
             # A crowd is no object; its category means nothing here, but COCO's tools want one.
-            yield _annotation(of_class, _category(0), run_lengths(of_class), crowd=1)
+            yield {"category_id": _category(0), **_region(of_class, run_lengths), "iscrowd": 1}
             continue
-        count, labels = cv2.connectedComponents(of_class.astype(np.uint8), connectivity=8)
-        for label in range(1, count):
-            region = labels == label
-            yield _annotation(region, _category(value), encode(region), crowd=0)
+        _, labels_HW, boxes, _ = cv2.connectedComponentsWithStats(of_class.astype(np.uint8), connectivity=8)
+        for label, (left, top, width, height, _) in enumerate(boxes[1:].tolist(), start=1):
+            window = (slice(top, top + height), slice(left, left + width))
+            region_HW = np.zeros(of_class.shape, np.bool_)
+            region_HW[window] = labels_HW[window] == label
+            yield {"category_id": _category(value), **_region(region_HW, encode), "iscrowd": 0}
 
 
-def _annotation(region_HW: NDArray[np.bool_], category: int, segmentation: Any, *, crowd: int) -> dict[str, Any]:
-    return {
-        "category_id": category,
-        "segmentation": segmentation,
-        "area": int(region_HW.sum()),
-        "bbox": list(cv2.boundingRect(region_HW.astype(np.uint8))),
-        "iscrowd": crowd,
-    }
+def _region(region_HW: NDArray[np.bool_], encode: Encoder) -> dict[str, Any]:
+    box = cv2.boundingRect(region_HW.view(np.uint8))
+    return {"segmentation": encode(region_HW), "area": int(np.count_nonzero(region_HW)), "bbox": list(box)}

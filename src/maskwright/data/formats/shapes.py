@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,18 +14,23 @@ from maskwright.types import Classes
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shape(Instance):
-    """One annotated object: its class id (or the ignore id) as `value`, where it is, and what messages call it."""
+    """One annotated object: its class id (or the ignore id) as `value`, where it is, and what messages call it.
+
+    `layer` is what tools call z-order.
+    """
 
     name: str
+    layer: int = 0
 
     def area_px(self) -> float:
-        """Pixels that the shape covers, overlaps of its parts counted twice; 0 for what is not made of numbers."""
+        """Pixels inside the outline, overlaps of parts counted twice; 0 for what is not made of finite numbers."""
         try:
             if self.counts is not None:
                 return float(sum(self.counts[1::2]))
-            return sum(_polygon_area(part) for part in self.polygons)
-        except TypeError:
+            area = sum(_polygon_area(part) for part in self.polygons)
+        except (TypeError, OverflowError):
             return 0.0
+        return area if math.isfinite(area) else 0.0  # what is no number would upset the order of the others
 
 
 def paint_shapes(
@@ -42,12 +48,14 @@ def paint_shapes(
         key=lambda i: (
             shapes[i].value != classes.ignore,
             priority.get(shapes[i].value, 0.0),
+            shapes[i].layer,
             -shapes[i].area_px() if ties == "smaller" else 0.0,
             -i if ties == "first" else i,
         ),
     )
     painting = paint_instances([shapes[i] for i in order], size_hw, classes.dtype, blank)
-    left_out = tuple(Skipped(shapes[order[i]].name, reason) for i, reason in sorted(painting.problems.items()))
+    problems = sorted((order[i], reason) for i, reason in painting.problems.items())
+    left_out = tuple(Skipped(shapes[i].name, reason) for i, reason in problems)
     return Painted(mask_HW=painting.mask_HW, contested=painting.contested, left_out=left_out)
 
 
