@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -79,13 +80,7 @@ def augment_dataset(
         raise InputError(f"None of {len(base)} training images can be read. The first: {skipped[0].reason}")
     native = AtSize(data.only_table(), tuple(sound), None)
     recipe, found = _balanced(native, recipe, data)
-    bad = {row.file for row in skipped}
-    index_of = {sample.id: index for index, sample in enumerate(sound)}
-    items = [
-        Task(sample=sample, versions=numbers.get(sample.id, 1), index=index_of.get(sample.id, -1))
-        for sample in data.samples
-        if sample.id not in bad
-    ]
+    items = _tasks(data, sound, numbers, {row.file for row in skipped})
     settings = {"recipe": recipe.augment.model_dump(mode="json"), "each": versions.each, **dict(versions.by_class)}
     record = {"from": {"dataset": str(data.path), "fingerprint": data.fingerprint}, "augmented": settings, "seed": seed}
     with resumable_folder(Path(target), {"verb": "augment", **record}) as stage:
@@ -124,6 +119,15 @@ class Task:
     sample: Sample
     versions: int
     index: int
+
+
+def _tasks(data: Dataset, sound: Sequence[Sample], numbers: Mapping[str, int], bad: Collection[str]) -> list[Task]:
+    index_of = {sample.id: index for index, sample in enumerate(sound)}
+    return [
+        Task(sample=sample, versions=numbers.get(sample.id, 1), index=index_of.get(sample.id, -1))
+        for sample in data.samples
+        if sample.id not in bad
+    ]
 
 
 def _key(item: Task) -> str:
@@ -216,7 +220,7 @@ class Multiply:
     def __call__(self, item: Task) -> Made:
         """The samples of one image."""
         sample, data = item.sample, self.native.dataset
-        row = {
+        row: dict[str, Any] = {
             "split": sample.split,
             "group": sample.group or sample.id,
             "source": sample.source,

@@ -46,18 +46,9 @@ def cut_patches(
     if not cut:
         raise InputError(f"{data.path} has no image in split {', '.join(plan.splits)}; name another with --cut.")
     wanted = plan.count or (0 if plan.grid else 8 * len(cut))
-    horizons = _horizons(data, plan)
-    propose = Propose(data.only_table(), plan, horizons, seed, 4 + math.ceil(3 * wanted / len(cut)))
-    proposals: dict[str, list[Patch]] = {}
-    skipped: list[Skipped] = []
-    results = pooled(propose, cut, label="finding places", name=attrgetter("id"), strict=strict, workers=workers)
-    for sample, result in zip(cut, results, strict=True):
-        if isinstance(result, Skipped):
-            skipped.append(result)
-        else:
-            proposals[sample.id] = result
+    propose = Propose(data.only_table(), plan, _horizons(data, plan), seed, 4 + math.ceil(3 * wanted / len(cut)))
+    proposals, skipped = _proposals(propose, cut, strict=strict, workers=workers)
     chosen = choose(proposals, plan, wanted)
-    found = sum(map(len, chosen.values()))
     for shortage in _shortages(chosen, plan, wanted):
         say(shortage)
     items = [(sample, tuple(chosen[sample.id])) for sample in cut if chosen.get(sample.id)]
@@ -71,13 +62,28 @@ def cut_patches(
             Cut(stage, data.only_table(), plan.size),
             key=_key,
             name=_name,
-            label=f"cutting {found} patches",
+            label=f"cutting {sum(map(len, chosen.values()))} patches",
             skipped=skipped,
             workers=workers,
             strict=strict,
         )
         Dataset.create(stage, data.classes, made.samples, _plain(record))
     return Built(dataset=Dataset.open(target), skipped=made.skipped)
+
+
+def _proposals(
+    propose: Propose, cut: Sequence[Sample], *, strict: bool, workers: int | None
+) -> tuple[dict[str, list[Patch]], list[Skipped]]:
+    """Places by image, and the images that have none."""
+    results = pooled(propose, cut, label="finding places", name=attrgetter("id"), strict=strict, workers=workers)
+    proposals: dict[str, list[Patch]] = {}
+    skipped: list[Skipped] = []
+    for sample, result in zip(cut, results, strict=True):
+        if isinstance(result, Skipped):
+            skipped.append(result)
+        else:
+            proposals[sample.id] = result
+    return proposals, skipped
 
 
 def _shortages(chosen: Mapping[str, Sequence[Patch]], plan: PatchPlan, wanted: int) -> list[str]:
@@ -144,7 +150,7 @@ class Cut:
         """The samples of one image."""
         sample, patches = item
         mask_HW = self.dataset.mask(sample) if sample.mask else None
-        row = {"split": sample.split, "group": sample.group or sample.id, "source": sample.source}
+        row: dict[str, Any] = {"split": sample.split, "group": sample.group or sample.id, "source": sample.source}
         if not patches:
             photo = read_bytes(self.dataset.path / sample.image)
             suffix = Path(sample.image).suffix
