@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from maskwright.config import Recipe, shipped_recipes, write_schema
+    from maskwright.data.audit.fix import fix_dataset
+    from maskwright.data.audit.write import audit_dataset
     from maskwright.data.build import Built
     from maskwright.data.dataset import Dataset
     from maskwright.data.doors import Shares, contested, convert_dataset, import_dataset, init_dataset
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from maskwright.data.synth import synth_raindrops
     from maskwright.infer.predict import predict
     from maskwright.infer.predictor import Predictor
+    from maskwright.reporting.audit_page import audit_page
     from maskwright.reporting.page import report
     from maskwright.run import Run
     from maskwright.scoring.score import evaluate
@@ -48,6 +51,9 @@ _HOME = {
     "Shares": "data.doors",
     "SplitResult": "data.resplit",
     "SplitRule": "data.holdout",
+    "audit_page": "reporting.audit_page",
+    "fix_dataset": "data.audit.fix",
+    "audit_dataset": "data.audit.write",
     "contested": "data.doors",
     "convert_dataset": "data.doors",
     "PatchPlan": "data.places",
@@ -86,6 +92,9 @@ __all__ = [
     "Shares",
     "SplitResult",
     "SplitRule",
+    "audit_page",
+    "fix_dataset",
+    "audit_dataset",
     "contested",
     "convert_dataset",
     "PatchPlan",

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 
 import maskwright
-from maskwright.cli import augment, doors, patches, runs, split, synth
+from maskwright.cli import audit, augment, doors, patches, runs, split, synth
 from maskwright.console import say
 from maskwright.types import InputError
 
@@ -26,6 +26,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "import": doors.import_,
     "convert": doors.convert,
     "formats": doors.formats,
+    "audit": audit.audit,
     "split": split.split,
     "patches": patches.patches,
     "augment": augment.augment,

@@ -59,7 +59,8 @@ def audit(
             f"  maskwright audit {quote(fix)}",
         ]
     elif any(finding.repairs for finding in result.findings):
-        lines += ["Next:", f"  maskwright audit {quote(dataset)} --fix {quote(dataset)}-fixed"]
+        beside = dataset.resolve().with_name(f"{dataset.resolve().name}-fixed")
+        lines += ["Next:", f"  maskwright audit {quote(dataset)} --fix {quote(beside)}"]
     else:
         lines += ["Next:", f"  maskwright train {quote(dataset)}"]
     failed = gate is not None and any(counts[level] for level in LEVELS[: LEVELS.index(gate) + 1])

@@ -155,7 +155,7 @@ class Cut:
             photo = read_bytes(self.dataset.path / sample.image)
             suffix = Path(sample.image).suffix
             extra = dict(sample.extra)
-            size = {"height": sample.height, "width": sample.width}
+            size: dict[str, Any] = {"height": sample.height, "width": sample.width}
             kept = store(
                 self.stage, sample.id, photo, suffix, mask_HW, self.dataset.classes, **row, **size, extra=extra
             )

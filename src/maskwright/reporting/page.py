@@ -200,7 +200,7 @@ def evaluation(run: Run, place: int, name: str, scores: Mapping[str, Any], data:
     """What the page says of one evaluation, the `place`-th on it."""
     classes = run.classes
     own = scores["dataset"]["fingerprint"] == data.get("fingerprint")
-    leave_out = None if run.recipe.score.background else classes.background
+    leave_out = None if run.recipe.background_scored else classes.background
     images = read_csv(run.evaluation_folder(name) / "images.csv")
     by_id = {row["id"]: row["mean_iou"] for row in images}
     values = [float(value) for value in by_id.values() if value]
