@@ -51,8 +51,9 @@ def write_annotations(path: Path, *parts: Any) -> Path:
 
 def many(path: Path, count: int, *, photos: bool = False, seed: int = 0) -> Path:
     """`count` images of two or three overlapping boxes each, one of them malformed now and then."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)
-    annotations = []
+    annotations: list[dict[str, Any]] = []
     for image in range(count):
         for _ in range(int(rng.integers(2, 4))):
             left, top = rng.uniform(0, 20, 2).round(1).tolist()

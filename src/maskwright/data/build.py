@@ -79,7 +79,7 @@ def gather(
         raise InputError(skipped[0].reason)
     found = Gathered(samples=[], skipped=list(skipped), tally=Counter())
     for result in journaled(
-        _Plain(work),
+        _Plain(work, strict),
         items,
         journal=stage / JOURNAL,
         key=key,
@@ -109,9 +109,12 @@ class _Plain:
     """The work, with its results as plain data for the journal."""
 
     work: Callable[[Any], Made]
+    strict: bool
 
     def __call__(self, item: Any) -> dict[str, Any]:
         made = self.work(item)
+        if self.strict and made.left_out:
+            raise InputError(f"{made.left_out[0].file}: {made.left_out[0].reason}.")
         return {
             "samples": [vars(sample) for sample in made.samples],
             "left_out": [[row.file, row.reason] for row in made.left_out],

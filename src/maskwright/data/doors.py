@@ -124,6 +124,9 @@ def build(
     link: bool = False,
 ) -> Built:
     """Check, copy and hash every item into a new data set folder; an interrupted call is gone on with."""
+    if not found.items:
+        first = f" The first: {found.alone[0].reason}" if found.alone else ""
+        raise InputError(f"No image can be used.{first}")
     items, split = with_splits(found.items, shares)
     # Two files of groups may make equal classes of different names: what goes on must paint the same.
     how = content_hash(pickle.dumps((found.paint, found.photo, link)))
@@ -143,8 +146,8 @@ def build(
         )
         if contested := contested_rows(made.tally, found.classes):
             write_csv(stage / CONTESTED, contested)
-        Dataset.create(stage, found.classes, made.samples, {**record, **found.record, "split": split})
-    return Built(dataset=Dataset.open(target), skipped=made.skipped)
+        made_there = Dataset.create(stage, found.classes, made.samples, {**record, **found.record, "split": split})
+    return Built(dataset=replace(made_there, path=target), skipped=made.skipped)
 
 
 def _name(item: Item) -> str:
@@ -169,7 +172,8 @@ def with_splits(items: list[Item], shares: Shares) -> tuple[list[Item], str]:
     The source's own split is kept; where it has none, and for validation where it has only that missing, whole
     groups are shared out by hash.
     """
-    items = [replace(item, group=item.group or group_of(item.id, shares.group)) for item in items]
+    if shares.group:
+        items = [replace(item, group=item.group or group_of(item.id, shares.group)) for item in items]
     own = {item.split for item in items if item.split}
     if not own:
         return _shared_out(items, shares), f"by {_rule(shares)}"
@@ -256,12 +260,9 @@ def contested(dataset: Dataset) -> list[dict[str, Any]]:
 
 def contested_rows(tally: Mapping[str, int], classes: Classes) -> list[dict[str, Any]]:
     """The rows of `contested.csv`."""
+    names = {classes.ignore: "ignore", **dict(enumerate(classes.names))}
     rows = []
     for pair, pixels in sorted(tally.items(), key=lambda entry: (-entry[1], entry[0])):
-        loser, winner = (_class_name(int(one), classes) for one in pair.split())
+        loser, winner = (names[int(one)] for one in pair.split())
         rows.append({"winner": winner, "loser": loser, "pixels": pixels})
     return rows
-
-
-def _class_name(id: int, classes: Classes) -> str:
-    return "ignore" if id == classes.ignore else classes.names[id]

@@ -118,12 +118,12 @@ def _read_journal(path: Path) -> dict[str, dict[str, Any]]:
     whole = 0
     with path.open("rb") as file:
         for line in file:
+            if not line.endswith(b"\n"):
+                break
             try:
                 entry = msgspec.json.decode(line)
                 done[entry["key"]] = entry["value"]
             except (ValueError, KeyError, TypeError):
-                break
-            if not line.endswith(b"\n"):
                 break
             whole += len(line)
     if whole < path.stat().st_size:

@@ -7,21 +7,25 @@ same batches come from 0, 2 or 4 workers, and every epoch differs.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader, Sampler, default_collate
 from torch.utils.data import Dataset as TorchDataset
 
 from maskwright.config import Recipe
 from maskwright.data.augment import draw_generator, draw_sample
 from maskwright.data.pairs import Pair, Pairs
 from maskwright.data.sampling import Balance, draw_images, needs_balance
+from maskwright.types import InputError
 
 Address = tuple[int, int, int, int]
+Batch = tuple[Tensor, Tensor]
+KILLED = "A loader process was killed (out of memory, or by hand); set data.workers lower, or to 0."
 
 
 class TrainingItems(TorchDataset[tuple[Tensor, Tensor]]):
@@ -72,12 +76,19 @@ class EpochSampler(Sampler[Address]):
         seed: int,
         shrink: Callable[[], int] = lambda: 1,
         weight_N: NDArray[np.float64] | None = None,
+        *,
+        step: int = 1,
+        batch: int = 1,
+        part: tuple[int, int] = (0, 1),
     ) -> None:
         assert weight_N is None or len(weight_N) == count
+        assert batch % part[1] == 0, "every process takes as many"
+        assert step % batch == 0
+        self.drawn, self.batch, self.part = count // step * step, batch, part
         self.count, self.seed, self.epoch, self.shrink, self.weight_N = count, seed, 0, shrink, weight_N
 
     def __len__(self) -> int:
-        return self.count
+        return self.drawn // self.part[1]
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch that the next iteration draws."""
@@ -89,8 +100,25 @@ class EpochSampler(Sampler[Address]):
         chosen = np.arange(self.count) if self.weight_N is None else draw_images(self.weight_N, rng)
         repeats = np.arange(self.count) - np.searchsorted(chosen, chosen)
         epoch, shrink = self.epoch, self.shrink()
-        for place in rng.permutation(self.count):
+        rank, processes = self.part
+        order = rng.permutation(self.count)[: self.drawn].reshape(-1, processes, self.batch // processes)
+        for place in order[:, rank].ravel():
             yield epoch, int(chosen[place]), shrink, int(repeats[place])
+
+
+class Batches(DataLoader[Any]):
+    """Batches of images (N, 3, H, W) uint8 and masks (N, H, W); a bad file is one InputError, as without workers."""
+
+    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
+        try:
+            for batch in super().__iter__():
+                if isinstance(batch, InputError):
+                    raise batch
+                yield batch
+        except RuntimeError as error:
+            if "DataLoader worker" in str(error):
+                raise InputError(KILLED) from error
+            raise
 
 
 def training_batches(
@@ -99,22 +127,28 @@ def training_batches(
     ignore: int,
     shrink: Callable[[], int] = lambda: 1,
     balance: Balance | None = None,
-) -> DataLoader[tuple[Tensor, Tensor]]:
-    """Shuffled, augmented batches; the last incomplete one of an epoch is dropped.
+    *,
+    part: tuple[int, int] = (0, 1),
+) -> Batches:
+    """Shuffled, augmented batches; what is left over after the last whole step of an epoch is dropped.
 
     `shrink` says by what the working size is divided in the epoch that begins. `balance` is needed where
-    `needs_balance(recipe)`.
+    `needs_balance(recipe)`. `part` is (rank, number of processes) where several share every batch.
     """
     items = TrainingItems(pairs, recipe, ignore, balance)
     weight_N = balance.weight_N if balance is not None and recipe.data.sampling == "balanced" else None
-    batch = min(recipe.train.batch, len(items))
+    batch = batch_size(recipe, len(items))
     workers = recipe.data.workers or 0
-    return DataLoader(
-        items,
-        batch_size=batch,
-        sampler=EpochSampler(len(items), recipe.train.seed, shrink, weight_N),
+    sampler = EpochSampler(
+        len(items), recipe.train.seed, shrink, weight_N, step=batch * recipe.train.accumulate, batch=batch, part=part
+    )
+    return Batches(
+        _Sentence(items),
+        batch_size=batch // part[1],
+        sampler=sampler,
         drop_last=True,
         num_workers=workers,
+        collate_fn=_collate,
         persistent_workers=workers > 0,
         worker_init_fn=one_thread,
         pin_memory=torch.cuda.is_available(),
@@ -123,9 +157,39 @@ def training_batches(
     )
 
 
-def plain_batches(pairs: Pairs, recipe: Recipe) -> DataLoader[tuple[Tensor, Tensor]]:
-    """Batches in order, unchanged."""
-    return DataLoader(PlainItems(pairs), batch_size=min(recipe.train.batch, len(pairs)), num_workers=0)
+def plain_batches(pairs: Pairs, recipe: Recipe, *, part: tuple[int, int] = (0, 1)) -> DataLoader[Batch]:
+    """Batches in order, unchanged; of several processes each sees its own share of the images."""
+    return DataLoader(
+        PlainItems(pairs),
+        batch_size=min(recipe.train.batch, len(pairs)),
+        sampler=range(part[0], len(pairs), part[1]),
+        num_workers=0,
+    )
+
+
+def batch_size(recipe: Recipe, images: int) -> int:
+    """Images at a time over all processes: as many as the recipe says, where there are so many."""
+    return min(recipe.train.batch, images // recipe.train.devices * recipe.train.devices)
+
+
+class _Sentence(TorchDataset[Any]):
+    """Items, with the InputError in the place of one that cannot be read: a worker would raise a page of text."""
+
+    def __init__(self, items: TrainingItems) -> None:
+        self.items = items
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, key: Address) -> tuple[Tensor, Tensor] | InputError:
+        try:
+            return self.items[key]
+        except InputError as error:
+            return error
+
+
+def _collate(items: list[Any]) -> Any:
+    return next((item for item in items if isinstance(item, InputError)), None) or default_collate(items)
 
 
 def one_thread(_: int) -> None:

@@ -20,7 +20,8 @@ from maskwright.data.formats.coco_files import annotation_files, photo_folders, 
 from maskwright.data.formats.coco_json import Category, CocoFile, Id, read_coco
 from maskwright.data.formats.groups import Groups, read_groups
 from maskwright.data.formats.listing import Item, Listing, Options, Painted, photo_file
-from maskwright.data.formats.shapes import Shape, paint_shapes
+from maskwright.data.formats.shapes import Shape, paint_shapes, painting_order
+from maskwright.data.raster import paint_texts
 from maskwright.data.rle import counts_from_text
 from maskwright.types import Classes, InputError, unknown_name
 
@@ -60,8 +61,6 @@ def read(source: Path, options: Options) -> Listing:
                     extra={"image_id": str(picture.id)},
                 )
             )
-    if not items and alone:
-        raise InputError(f"None of the images of {source} can be used. The first: {alone[0].reason}")
     return Listing(
         classes=classes,
         items=items[: options.max_images],
@@ -171,26 +170,57 @@ class PaintImage:
 
     def __call__(self, item: Item, size_hw: tuple[int, int]) -> Painted:
         """The mask of one image, what was contested, and the annotations that could not be used."""
-        rows: Iterable[Row] = item.note
-        shapes: list[Shape] = []
+        kept, left_out = self._wanted(item)
+        blank = self.classes.ignore if self.classes.background is None else self.classes.background
+        painted = None
+        if self.ties != "smaller":
+            painted = self._from_texts(kept, item.image.name, size_hw, blank)
+        if painted is None:
+            shapes: list[Shape] = []
+            for number, value, text in kept:
+                name = _annotation(number, item.image.name)
+                try:
+                    shapes.append(shape_of(name, value, _Segmentation.decode(text), size_hw))
+                except ValueError as error:
+                    left_out.append(Skipped(name, str(error)))
+            painted = paint_shapes(shapes, self.classes, size_hw, ties=self.ties, blank=blank)
+        return replace(painted, left_out=(*left_out, *painted.left_out)) if left_out else painted
+
+    def _wanted(self, item: Item) -> tuple[list[tuple[Id | None, int, bytes]], list[Skipped]]:
+        """Annotations that are painted: id, class id, segmentation; and those of no known category."""
+        kept: list[tuple[Id | None, int, bytes]] = []
         left_out: list[Skipped] = []
+        rows: Iterable[Row] = item.note
         for number, category, crowd, text in rows:
-            name = f"annotation {number} of {item.image.name}"
             if category not in self.table:
+                name = _annotation(number, item.image.name)
                 left_out.append(Skipped(name, f"category {category} is not in the file, so it stays background"))
                 continue
             value = self.table[category]
             if crowd and self.crowd != "class":
                 value = self.classes.ignore if self.crowd == "ignore" else BACKGROUND
-            if value == BACKGROUND:
-                continue
-            try:
-                shapes.append(shape_of(name, value, _Segmentation.decode(text), size_hw))
-            except ValueError as error:
-                left_out.append(Skipped(name, str(error)))
-        blank = self.classes.ignore if self.classes.background is None else self.classes.background
-        painted = paint_shapes(shapes, self.classes, size_hw, ties=self.ties, blank=blank)
-        return replace(painted, left_out=(*left_out, *painted.left_out)) if left_out else painted
+            if value != BACKGROUND:
+                kept.append((number, value, text))
+        return kept, left_out
+
+    def _from_texts(
+        self, kept: Sequence[tuple[Id | None, int, bytes]], photo: str, size_hw: tuple[int, int], blank: int
+    ) -> Painted | None:
+        """The quick way for images of plain polygons only, which most are; None for any other image."""
+        order = painting_order([value for _, value, _ in kept], self.classes, self.ties)
+        rows = [kept[i] for i in order]
+        painting = paint_texts(
+            [text for *_, text in rows], [value for _, value, _ in rows], size_hw, self.classes.dtype, blank
+        )
+        if painting is None:
+            return None
+        problems = sorted((order[i], reason) for i, reason in painting.problems.items())
+        left_out = tuple(Skipped(_annotation(kept[i][0], photo), reason) for i, reason in problems)
+        return Painted(mask_HW=painting.mask_HW, contested=painting.contested, left_out=left_out)
+
+
+def _annotation(number: Id | None, photo: str) -> str:
+    return f"annotation {number} of {photo}"
 
 
 def shape_of(name: str, value: int, segmentation: Any, size_hw: tuple[int, int]) -> Shape:

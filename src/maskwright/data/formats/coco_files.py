@@ -82,18 +82,24 @@ def sample_ids(files: Sequence[CocoFile]) -> dict[tuple[int, Id], str]:
     stems: defaultdict[str, list[tuple[int, Picture]]] = defaultdict(list)
     for number, file in enumerate(files):
         for picture in file.pictures:
-            stems[stem_of(Path(picture.file_name))].append((number, picture))
+            name = picture.file_name.rpartition("/")[2]
+            # pathlib takes longer than painting a mask; a plain name needs none of it.
+            stem = name.rpartition(".")[0] if name.isascii() and "." in name[1:] else stem_of(Path(name))
+            stems[stem].append((number, picture))
     ids: dict[tuple[int, Id], str] = {}
     for stem, pictures in stems.items():
+        if len(pictures) == 1:
+            ids[pictures[0][0], pictures[0][1].id] = stem
+            continue
         paths = [(number, Path(picture.file_name)) for number, picture in pictures]
         in_folder = Counter((number, path.parent) for number, path in paths)
         for (number, path), (_, picture) in zip(paths, pictures, strict=True):
             parts = [*path.parts[:-1], stem]
-            if len(pictures) > 1 and len(files) > 1:
+            if len(files) > 1:
                 parts.insert(0, split_of(files[number].path) or files[number].path.stem)
             if in_folder[number, path.parent] > 1:
                 parts.append(path.suffix.removeprefix("."))
-            ids[number, picture.id] = "-".join(filter(None, parts)) if len(pictures) > 1 else stem
+            ids[number, picture.id] = "-".join(filter(None, parts))
     if twice := [one for one, count in Counter(ids.values()).items() if count > 1]:
         raise InputError(
             f"{files[0].path}: two images are called '{twice[0]}'; rename one, in the annotation file as well."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -75,22 +76,29 @@ def _parse(data: Any, source: str) -> Groups:
     priority: dict[str, float] = {}
     for group, entry in data.items():
         listed = entry.get("names") if isinstance(entry, dict) else entry
-        if not isinstance(listed, list) or not listed:
+        if not isinstance(listed, list) or not listed or any(isinstance(name, list | dict) for name in listed):
             raise InputError(f"{source}: group '{group}' needs a list of category names under 'names'.")
-        names[str(group)] = tuple(str(name) for name in listed)
-        try:
-            priority[str(group)] = float(entry.get("priority", 1.0)) if isinstance(entry, dict) else 1.0
-        except (TypeError, ValueError) as error:
+        odd = [one for one in (group, *listed) if one is None or isinstance(one, bool) or not str(one).strip()]
+        if odd:
             raise InputError(
-                f"{source}: the priority of group '{group}' is no number; write for example 2.5."
-            ) from error
-        if isinstance(entry, dict) and (alien := sorted(set(entry) - {"names", "priority"})):
+                f"{source}: group '{group}' has a name that YAML reads as {odd[0]!r}; put names such as no, yes, on in "
+                "quotes, and leave none empty."
+            )
+        names[str(group)] = tuple(str(name) for name in listed)
+        weight = entry.get("priority", 1.0) if isinstance(entry, dict) else 1.0
+        if isinstance(weight, bool) or not isinstance(weight, int | float) or not math.isfinite(weight):
+            raise InputError(f"{source}: the priority of group '{group}' is no number; write for example 2.5.")
+        priority[str(group)] = float(weight)
+        if isinstance(entry, dict) and (alien := sorted(map(str, set(entry) - {"names", "priority"}))):
             raise InputError(f"{source}: group '{group}' has the key '{alien[0]}'; known are names and priority.")
     seen: dict[str, str] = {}
     for group, members in names.items():
         for name in members:
             if name in seen:
-                raise InputError(f"{source}: '{name}' is in the groups '{seen[name]}' and '{group}'; leave it in one.")
+                where = (
+                    f"twice in the group '{group}'" if seen[name] == group else f"in '{seen[name]}' and in '{group}'"
+                )
+                raise InputError(f"{source}: the name '{name}' is {where}; leave it in one place.")
             seen[name] = group
     if "background" in names:
         raise InputError(f"{source}: 'background' is what no group covers; name the group otherwise.")

@@ -42,21 +42,34 @@ def paint_shapes(
     still equal is decided by `ties`: the 'later' shape in the source, the 'first', or the 'smaller' by area. Shapes
     that cover no pixel or are malformed are left out and named.
     """
-    priority = classes.priorities
-    order = sorted(
-        range(len(shapes)),
-        key=lambda i: (
-            shapes[i].value != classes.ignore,
-            priority.get(shapes[i].value, 0.0),
-            shapes[i].layer,
-            -shapes[i].area_px() if ties == "smaller" else 0.0,
-            -i if ties == "first" else i,
-        ),
+    areas = [shape.area_px() for shape in shapes] if ties == "smaller" else None
+    order = painting_order(
+        [shape.value for shape in shapes], classes, ties, layers=[shape.layer for shape in shapes], areas=areas
     )
     painting = paint_instances([shapes[i] for i in order], size_hw, classes.dtype, blank)
     problems = sorted((order[i], reason) for i, reason in painting.problems.items())
     left_out = tuple(Skipped(shapes[i].name, reason) for i, reason in problems)
     return Painted(mask_HW=painting.mask_HW, contested=painting.contested, left_out=left_out)
+
+
+def painting_order(
+    values: Sequence[int],
+    classes: Classes,
+    ties: str,
+    *,
+    layers: Sequence[int] | None = None,
+    areas: Sequence[float] | None = None,
+) -> list[int]:
+    """Indices of shapes in the order of painting: what comes last wins."""
+    priority = classes.priorities
+    sign = -1 if ties == "first" else 1
+
+    def rank(i: int) -> tuple[bool, float, int, float, int]:
+        value = values[i]
+        layer, area = layers[i] if layers else 0, -areas[i] if areas else 0.0
+        return value != classes.ignore, priority.get(value, 0.0), layer, area, sign * i
+
+    return sorted(range(len(values)), key=rank)
 
 
 def _polygon_area(part: Sequence[float]) -> float:

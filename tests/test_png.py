@@ -1,0 +1,75 @@
+"""PNGs of class ids, against Pillow and OpenCV."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from PIL import Image
+
+from maskwright.png import encode_plane
+from maskwright.types import Mask
+
+PALETTE = np.arange(768, dtype=np.uint32).reshape(256, 3).astype(np.uint8)[::-1].copy()
+SIDES = arrays.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=40)
+PLANES = st.sampled_from([np.uint8, np.uint16]).flatmap(lambda kind: arrays.arrays(kind, SIDES))
+
+
+def decoded(data: bytes) -> Mask:
+    with Image.open(io.BytesIO(data)) as image:
+        return np.asarray(image.copy())
+
+
+@given(plane=PLANES)
+def test_what_is_written_is_what_others_read(plane: Mask) -> None:
+    data = encode_plane(plane, None)
+    assert np.array_equal(decoded(data), plane)
+    with Image.open(io.BytesIO(data)) as image:
+        assert image.mode == ("L" if plane.dtype == np.uint8 else "I;16")
+        image.verify()  # checksums of all chunks
+    second = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    assert second is not None
+    assert second.dtype == plane.dtype
+    assert np.array_equal(second, plane)
+
+
+@given(plane=arrays.arrays(np.uint8, SIDES), colours=st.integers(1, 256))
+def test_a_palette_changes_colours_and_no_id(plane: Mask, colours: int) -> None:
+    plane = np.asarray(np.minimum(plane, colours - 1), np.uint8)
+    data = encode_plane(plane, PALETTE[:colours])
+    with Image.open(io.BytesIO(data)) as image:
+        assert image.mode == "P"
+        assert np.array_equal(np.asarray(image), plane)
+        assert np.array_equal(np.asarray(image.convert("RGB")), PALETTE[plane])
+
+
+@pytest.mark.parametrize("hw", [(1, 1), (1, 500), (500, 1), (3, 70000)])
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_thin_and_long_planes(hw: tuple[int, int], kind: Any) -> None:
+    plane = np.asarray(np.random.default_rng(0).integers(0, np.iinfo(kind).max, hw, endpoint=True), kind)
+    assert np.array_equal(decoded(encode_plane(plane, None)), plane)
+
+
+@pytest.mark.parametrize("step", [2, -1, 3])
+def test_views_with_gaps_are_written_as_they_look(step: int) -> None:
+    kinds: tuple[Any, ...] = (np.uint8, np.uint16)
+    for kind in kinds:
+        plane = np.asarray(np.arange(600), kind).reshape(20, 30)[::step, ::step].T
+        assert np.array_equal(decoded(encode_plane(plane, None)), plane)
+
+
+def test_equal_planes_give_equal_files() -> None:
+    plane = np.tile(np.arange(40, dtype=np.uint8), (30, 1))
+    assert encode_plane(plane, None) == encode_plane(plane.copy(order="F"), None)
+
+
+def test_flat_masks_stay_small() -> None:
+    plane = np.zeros((480, 640), np.uint8)
+    plane[100:300, 200:400] = 3
+    assert len(encode_plane(plane, PALETTE)) < 5000
