@@ -19,9 +19,9 @@ import cv2
 import numpy as np
 
 from maskwright.data.audit import Finding, audit_facts
+from maskwright.data.audit.scan import scan
+from maskwright.data.audit.twins import similar_codes
 from maskwright.data.dataset import Dataset, Sample
-from maskwright.data.scan import scan
-from maskwright.data.twins import similar_codes
 from maskwright.files import content_hash
 from maskwright.imageio import colourise, encode_mask
 from maskwright.types import Classes, Image, Mask

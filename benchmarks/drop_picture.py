@@ -12,8 +12,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from maskwright.data.raindrops import STYLES, raindrops
-from maskwright.data.synth import CLASSES
+from maskwright.data.drops.raindrops import STYLES, raindrops
+from maskwright.data.drops.synth import CLASSES
 from maskwright.files import write_bytes
 from maskwright.imageio import overlay, read_image
 

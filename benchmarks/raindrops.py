@@ -23,9 +23,9 @@ from maskwright.config import Recipe
 from maskwright.console import track
 from maskwright.data.dataset import Dataset, Sample
 from maskwright.data.doors import Shares, import_dataset
+from maskwright.data.drops.raindrops import drop_style
+from maskwright.data.drops.synth import synth_raindrops
 from maskwright.data.formats.listing import Options
-from maskwright.data.raindrops import drop_style
-from maskwright.data.synth import synth_raindrops
 from maskwright.imageio import IMAGE_SUFFIXES, overlay, write_image
 from maskwright.infer.predictor import Predictor
 from maskwright.metrics import confusion, scores

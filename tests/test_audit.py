@@ -13,9 +13,9 @@ from drawing import add_sample, shapes, shapes_classes, write_shapes
 from scenes import faults
 
 from maskwright.data.audit import CHECKS, Audit, Finding, audit_facts
+from maskwright.data.audit.scan import scan
 from maskwright.data.audit.write import audit_dataset
 from maskwright.data.dataset import Dataset, Sample
-from maskwright.data.scan import scan
 from maskwright.types import Classes, Image, InputError, Mask
 
 

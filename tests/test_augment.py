@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maskwright.config import AugmentRecipe, Recipe
-from maskwright.data.augment import augment, draw_generator, draw_sample
+from maskwright.data.augmenting.augment import augment, draw_generator, draw_sample
+from maskwright.data.augmenting.sampling import balance, count_classes
+from maskwright.data.augmenting.warp import draw_geometry, warp
 from maskwright.data.pairs import Pair
-from maskwright.data.sampling import balance, count_classes
-from maskwright.data.warp import draw_geometry, warp
 from maskwright.types import Image, Mask
 
 STILL = AugmentRecipe(flip=0)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
 
-from maskwright.data.brush import (
+from maskwright.data.pixels.brush import (
     decode_labelstudio,
     encode_labelstudio,
     labelstudio_from_mask,

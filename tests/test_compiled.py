@@ -22,7 +22,7 @@ def run(code: str, **environment: str) -> str:
 
 def test_no_place_to_keep_machine_code_is_no_error() -> None:
     # The only locator that is left wants a notebook.
-    code = "from maskwright.data.rle import text_from_counts; print(text_from_counts([2, 3, 1]))"
+    code = "from maskwright.data.pixels.rle import text_from_counts; print(text_from_counts([2, 3, 1]))"
     assert run(code, NUMBA_CACHE_LOCATOR_CLASSES="IPythonCacheLocator") == "231\n"
 
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maskwright.data.formats.figures import box, ellipse, flat, placed_runs, turned
-from maskwright.data.raster import fill
-from maskwright.data.rle import mask_from_counts
+from maskwright.data.pixels.raster import fill
+from maskwright.data.pixels.rle import mask_from_counts
 
 
 @given(

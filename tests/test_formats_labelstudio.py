@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from drawing import photo, write_shapes
 
-from maskwright.data.brush import labelstudio_from_mask
 from maskwright.data.build import Built
 from maskwright.data.doors import Shares, convert_dataset, import_dataset
 from maskwright.data.formats.labelstudio import read
 from maskwright.data.formats.listing import Options
+from maskwright.data.pixels.brush import labelstudio_from_mask
 from maskwright.imageio import write_image
 from maskwright.types import InputError, Mask
 

@@ -11,11 +11,11 @@ from drawing import add_sample, shapes
 from torch import Tensor
 
 from maskwright.config import Recipe
-from maskwright.data.augment import draw_generator
+from maskwright.data.augmenting.augment import draw_generator
+from maskwright.data.augmenting.sampling import Balance, measure
 from maskwright.data.dataset import Dataset, Sample
 from maskwright.data.loader import EpochSampler, plain_batches, training_batches
 from maskwright.data.pairs import Cached, Decoded, open_samples
-from maskwright.data.sampling import Balance, measure
 from maskwright.types import Classes
 
 RECIPE = Recipe(name="t").with_values(

@@ -7,8 +7,8 @@ from drawing import photo, shapes
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maskwright.data.augment import draw_generator
-from maskwright.data.mixing import MIXES, paste
+from maskwright.data.augmenting.augment import draw_generator
+from maskwright.data.augmenting.mixing import MIXES, paste
 from maskwright.data.pairs import Pair
 
 HW = (48, 64)

@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 
 from maskwright.cli import app
 from maskwright.config import Recipe
+from maskwright.data.augmenting.multiply import Versions, augment_dataset, preview
 from maskwright.data.dataset import Dataset, Sample
-from maskwright.data.multiply import Versions, augment_dataset, preview
 from maskwright.imageio import read_image
 from maskwright.types import InputError
 

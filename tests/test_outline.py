@@ -13,8 +13,8 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
 from pycocotools import mask as coco
 
-from maskwright.data.outline import keyhole, outlines, polygons
-from maskwright.data.raster import fill
+from maskwright.data.pixels.outline import keyhole, outlines, polygons
+from maskwright.data.pixels.raster import fill
 
 # pycocotools' own call of numpy.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")

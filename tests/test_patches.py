@@ -12,9 +12,9 @@ from drawing import add_sample, photo, shapes_classes
 from hypothesis import given
 from hypothesis import strategies as st
 
+from maskwright.data.crops.patches import cut_patches
+from maskwright.data.crops.places import Patch, PatchPlan, choose
 from maskwright.data.dataset import Dataset, Sample
-from maskwright.data.patches import cut_patches
-from maskwright.data.places import Patch, PatchPlan, choose
 from maskwright.types import InputError
 
 HW = (60, 90)

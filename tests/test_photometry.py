@@ -6,8 +6,8 @@ import pytest
 from drawing import photo
 
 from maskwright.config import AugmentRecipe
-from maskwright.data.augment import draw_generator
-from maskwright.data.photometry import EFFECTS, draw_colour_matrix, noise, recolour, shadow
+from maskwright.data.augmenting.augment import draw_generator
+from maskwright.data.augmenting.photometry import EFFECTS, draw_colour_matrix, noise, recolour, shadow
 
 FLAT = np.full((80, 96, 3), 128, np.uint8)
 

@@ -7,8 +7,8 @@ import pytest
 from drawing import add_sample, photo, shapes, shapes_classes, write_shapes
 
 from maskwright.config import Recipe
+from maskwright.data.augmenting.preview import LONGEST_PX, active_options, preview, show_mask
 from maskwright.data.dataset import Dataset
-from maskwright.data.preview import LONGEST_PX, active_options, preview, show_mask
 from maskwright.types import Classes, InputError
 
 MANY = Recipe.load(

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from pycocotools import mask as coco
 
-from maskwright.data.raster import Instance, fill, paint_instances
-from maskwright.data.rle import counts_from_mask
+from maskwright.data.pixels.raster import Instance, fill, paint_instances
+from maskwright.data.pixels.rle import counts_from_mask
 
 # pycocotools' own call of numpy.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")

@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
 from pycocotools import mask as coco
 
-from maskwright.data.rle import (
+from maskwright.data.pixels.rle import (
     BoxedRuns,
     area,
     boxed_from_mask,

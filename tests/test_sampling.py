@@ -7,9 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maskwright.config import Recipe
-from maskwright.data.dataset import Dataset
-from maskwright.data.pairs import Decoded, Pair
-from maskwright.data.sampling import (
+from maskwright.data.augmenting.sampling import (
     balance,
     class_pixels,
     count_classes,
@@ -23,6 +21,8 @@ from maskwright.data.sampling import (
     needs_balance,
     rarity,
 )
+from maskwright.data.dataset import Dataset
+from maskwright.data.pairs import Decoded, Pair
 from maskwright.types import Classes, InputError, Mask
 
 RNG = np.random.default_rng
@@ -72,7 +72,7 @@ def test_both_ways_of_counting_agree(dtype: type, classes: int, monkeypatch: pyt
     ignore = np.iinfo(dtype).max
     mask: Mask = RNG(0).choice([0, 1, classes - 1, ignore], (17, 23)).astype(dtype)
     fast = class_pixels(mask, classes)
-    monkeypatch.setattr("maskwright.data.sampling.EXACT_IN_FLOAT32", 0)
+    monkeypatch.setattr("maskwright.data.augmenting.sampling.EXACT_IN_FLOAT32", 0)
     assert np.array_equal(fast, class_pixels(mask, classes))
     assert fast.sum() == (mask != ignore).sum()
 

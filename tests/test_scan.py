@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image as PILImage
 
-from maskwright.data import scan as scanning
+from maskwright.data.audit import scan as scanning
+from maskwright.data.audit.look import ImageFacts, look_at_image, look_at_mask, smoothed_steps
+from maskwright.data.audit.scan import Facts, scan
 from maskwright.data.dataset import Dataset
-from maskwright.data.look import ImageFacts, look_at_image, look_at_mask, smoothed_steps
-from maskwright.data.parts import labelled_parts
-from maskwright.data.scan import Facts, scan
+from maskwright.data.pixels.parts import labelled_parts
 from maskwright.imageio import colourise
 from maskwright.types import Image, InputError
 

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from maskwright.data.dataset import Sample
-from maskwright.data.holdout import SplitRule, read_ids
-from maskwright.data.sides import Decision, decide
-from maskwright.data.split import assign_splits, joined, split_hash
+from maskwright.data.splits.holdout import SplitRule, read_ids
+from maskwright.data.splits.sides import Decision, decide
+from maskwright.data.splits.split import assign_splits, joined, split_hash
 from maskwright.types import InputError
 
 NAMES = ("ground", "rock", "pole")

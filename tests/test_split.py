@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maskwright.data.split import assign_splits, group_of
+from maskwright.data.splits.split import assign_splits, group_of
 from maskwright.types import InputError
 
 keys = st.lists(st.text("abcdef0123456789_", min_size=1, max_size=8), min_size=3, max_size=60, unique=True)

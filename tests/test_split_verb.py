@@ -16,9 +16,9 @@ from quick import QUICK, quick
 
 from maskwright.cli import main
 from maskwright.data.dataset import Dataset, Sample
-from maskwright.data.holdout import SplitRule
-from maskwright.data.resplit import BEFORE, split_dataset, undo_split
-from maskwright.data.split import split_hash, with_fold
+from maskwright.data.splits.holdout import SplitRule
+from maskwright.data.splits.resplit import BEFORE, split_dataset, undo_split
+from maskwright.data.splits.split import split_hash, with_fold
 from maskwright.files import write_yaml
 from maskwright.imageio import write_image
 from maskwright.reporting.page import report

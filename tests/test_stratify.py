@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from maskwright.data.stratify import LEAST_GAIN, TOLERANCE, Move, Side, Units, by_place, share_out
+from maskwright.data.splits.stratify import LEAST_GAIN, TOLERANCE, Move, Side, Units, by_place, share_out
 
 SIDES = [
     Side(name="test", share=0.15, needs=2),

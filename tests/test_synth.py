@@ -18,9 +18,9 @@ from maskwright.cli import app
 from maskwright.data.build import Made
 from maskwright.data.dataset import Dataset
 from maskwright.data.doors import Shares
-from maskwright.data.drop import render
-from maskwright.data.raindrops import STYLES, DropStyle, draw_drops, drop_style, raindrops
-from maskwright.data.synth import _Pictures, demo_photos, synth_raindrops
+from maskwright.data.drops.drop import render
+from maskwright.data.drops.raindrops import STYLES, DropStyle, draw_drops, drop_style, raindrops
+from maskwright.data.drops.synth import _Pictures, demo_photos, synth_raindrops
 from maskwright.files import read_bytes
 from maskwright.imageio import check_mask, read_image, write_image
 from maskwright.types import Image, InputError

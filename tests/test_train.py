@@ -14,7 +14,7 @@ import maskwright
 from maskwright.config import OptimRecipe
 from maskwright.data.dataset import Dataset
 from maskwright.run import Run
-from maskwright.training.task import Plateau, rate_factor, update_average
+from maskwright.training.optimise import Plateau, rate_factor, update_average
 from maskwright.types import InputError
 
 GOLDEN_LOSSES = [0.8506, 0.6996, 0.6772]

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from scenes import faults
 
+from maskwright.data.audit.look import look_at_image
+from maskwright.data.audit.scan import Facts
+from maskwright.data.audit.twins import Twins, clusters, near_duplicates, near_pairs, similar_codes
 from maskwright.data.dataset import Dataset
-from maskwright.data.look import look_at_image
-from maskwright.data.scan import Facts
-from maskwright.data.twins import Twins, clusters, near_duplicates, near_pairs, similar_codes
 from maskwright.types import Image
 
 
@@ -105,8 +105,8 @@ def test_nothing_and_one_have_no_twins() -> None:
 
 @pytest.mark.data
 def test_neighbours_of_a_video_chain(shared_data: Path, tmp_path: Path) -> None:
+    from maskwright.data.audit.scan import scan
     from maskwright.data.dataset import Sample
-    from maskwright.data.scan import scan
 
     paths = sorted((shared_data / "camvid" / "test").glob("Seq05VD*"))[60:90]
     rows = [

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maskwright.config import AugmentRecipe
-from maskwright.data.augment import draw_generator
-from maskwright.data.warp import draw_elastic, draw_geometry, view, warp
+from maskwright.data.augmenting.augment import draw_generator
+from maskwright.data.augmenting.warp import draw_elastic, draw_geometry, view, warp
 
 HW = (60, 84)
 

@@ -13,20 +13,21 @@ if TYPE_CHECKING:
     from maskwright.config import Recipe, shipped_recipes, write_schema
     from maskwright.data.audit.fix import fix_dataset
     from maskwright.data.audit.write import audit_dataset
+    from maskwright.data.augmenting.multiply import Versions, augment_dataset, preview
     from maskwright.data.build import Built
+    from maskwright.data.crops.patches import cut_patches
+    from maskwright.data.crops.places import PatchPlan
     from maskwright.data.dataset import Dataset
     from maskwright.data.doors import Shares, contested, convert_dataset, import_dataset, init_dataset
+    from maskwright.data.drops.raindrops import drop_style
+    from maskwright.data.drops.synth import synth_raindrops
     from maskwright.data.formats import FORMATS
     from maskwright.data.formats.listing import Options
-    from maskwright.data.holdout import SplitRule, read_ids
-    from maskwright.data.multiply import Versions, augment_dataset, preview
-    from maskwright.data.patches import cut_patches
-    from maskwright.data.places import PatchPlan
-    from maskwright.data.raindrops import drop_style
-    from maskwright.data.resplit import SplitResult, split_dataset, undo_split
-    from maskwright.data.synth import synth_raindrops
+    from maskwright.data.splits.holdout import SplitRule, read_ids
+    from maskwright.data.splits.resplit import SplitResult, split_dataset, undo_split
     from maskwright.infer.predict import predict
     from maskwright.infer.predictor import Predictor
+    from maskwright.models.budget import survey_models
     from maskwright.reporting.audit_page import audit_page
     from maskwright.reporting.page import report
     from maskwright.run import Run
@@ -49,32 +50,33 @@ _HOME = {
     "Built": "data.build",
     "Options": "data.formats.listing",
     "Shares": "data.doors",
-    "SplitResult": "data.resplit",
-    "SplitRule": "data.holdout",
+    "SplitResult": "data.splits.resplit",
+    "SplitRule": "data.splits.holdout",
     "audit_page": "reporting.audit_page",
     "fix_dataset": "data.audit.fix",
     "audit_dataset": "data.audit.write",
     "contested": "data.doors",
     "convert_dataset": "data.doors",
-    "PatchPlan": "data.places",
-    "cut_patches": "data.patches",
-    "Versions": "data.multiply",
-    "augment_dataset": "data.multiply",
-    "preview": "data.multiply",
+    "PatchPlan": "data.crops.places",
+    "cut_patches": "data.crops.patches",
+    "Versions": "data.augmenting.multiply",
+    "augment_dataset": "data.augmenting.multiply",
+    "preview": "data.augmenting.multiply",
     "demo": "story",
-    "drop_style": "data.raindrops",
+    "drop_style": "data.drops.raindrops",
     "evaluate": "scoring.score",
     "import_dataset": "data.doors",
     "init_dataset": "data.doors",
     "predict": "infer.predict",
-    "read_ids": "data.holdout",
+    "read_ids": "data.splits.holdout",
     "report": "reporting.page",
     "resume": "training.fit",
     "shipped_recipes": "config",
-    "split_dataset": "data.resplit",
-    "synth_raindrops": "data.synth",
+    "split_dataset": "data.splits.resplit",
+    "survey_models": "models.budget",
+    "synth_raindrops": "data.drops.synth",
     "train": "training.fit",
-    "undo_split": "data.resplit",
+    "undo_split": "data.splits.resplit",
     "write_schema": "config",
 }
 
@@ -113,6 +115,7 @@ __all__ = [
     "resume",
     "shipped_recipes",
     "split_dataset",
+    "survey_models",
     "synth_raindrops",
     "train",
     "undo_split",

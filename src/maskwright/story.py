@@ -11,8 +11,8 @@ from maskwright.config import Recipe
 from maskwright.console import say
 from maskwright.data.dataset import Dataset
 from maskwright.data.doors import Shares
-from maskwright.data.raindrops import DropStyle
-from maskwright.data.synth import demo_photos, synth_raindrops
+from maskwright.data.drops.raindrops import DropStyle
+from maskwright.data.drops.synth import demo_photos, synth_raindrops
 from maskwright.files import require_free
 from maskwright.infer.predict import predict
 from maskwright.reporting.page import report

@@ -14,7 +14,7 @@ from maskwright.data.build import Built, Made, gather, store
 from maskwright.data.dataset import Dataset
 from maskwright.data.formats import FORMATS
 from maskwright.data.formats.listing import Item, Listing, Options, Painter, PhotoReader, photo_file
-from maskwright.data.split import assign_splits, group_of
+from maskwright.data.splits.split import assign_splits, group_of
 from maskwright.files import content_hash, list_files, resumable_folder, staged_folder, stem_of
 from maskwright.imageio import IMAGE_SUFFIXES, check_mask, decode_image, image_size
 from maskwright.run import read_csv, write_csv

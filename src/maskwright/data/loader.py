@@ -18,14 +18,14 @@ from torch.utils.data import DataLoader, Sampler, default_collate
 from torch.utils.data import Dataset as TorchDataset
 
 from maskwright.config import Recipe
-from maskwright.data.augment import draw_generator, draw_sample
+from maskwright.data.augmenting.augment import draw_generator, draw_sample
+from maskwright.data.augmenting.sampling import Balance, draw_images, needs_balance
 from maskwright.data.pairs import Pair, Pairs
-from maskwright.data.sampling import Balance, draw_images, needs_balance
 from maskwright.types import InputError
 
 Address = tuple[int, int, int, int]
 Batch = tuple[Tensor, Tensor]
-KILLED = "A loader process was killed (out of memory, or by hand); set data.workers lower, or to 0."
+KILLED = "A loader process ended unexpectedly (out of memory, or killed by hand); set data.workers lower, or to 0."
 
 
 class TrainingItems(TorchDataset[tuple[Tensor, Tensor]]):
@@ -110,15 +110,22 @@ class Batches(DataLoader[Any]):
     """Batches of images (N, 3, H, W) uint8 and masks (N, H, W); a bad file is one InputError, as without workers."""
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
-        try:
-            for batch in super().__iter__():
-                if isinstance(batch, InputError):
-                    raise batch
-                yield batch
-        except RuntimeError as error:
-            if "DataLoader worker" in str(error):
-                raise InputError(KILLED) from error
-            raise
+        if self.persistent_workers and self._iterator is not None:
+            # Without workers torch draws a number here in every epoch: dropout shall not notice the difference.
+            torch.empty((), dtype=torch.int64).random_()
+        return _checked(super().__iter__())
+
+
+def _checked(batches: Iterator[Any]) -> Iterator[Batch]:
+    try:
+        for batch in batches:
+            if isinstance(batch, InputError):
+                raise batch
+            yield batch
+    except RuntimeError as error:
+        if "DataLoader worker" in str(error):
+            raise InputError(KILLED) from error
+        raise
 
 
 def training_batches(

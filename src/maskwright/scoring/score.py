@@ -13,11 +13,11 @@ import numpy as np
 
 from maskwright.console import Skipped, track
 from maskwright.data.dataset import Dataset, Sample
-from maskwright.data.split import with_fold
+from maskwright.data.splits.split import with_fold
 from maskwright.files import write_json
 from maskwright.imageio import colourise, overlay, write_image
 from maskwright.infer.predictor import Predictor
-from maskwright.metrics import DEFINITIONS, Confusion, confusion, mean_iou, scores, summary
+from maskwright.metrics import DEFINITIONS, Confusion, confusion, mean_iou, scores, summary, without_labels
 from maskwright.run import Run, now
 from maskwright.types import Classes, Image, InputError, Mask
 
@@ -59,10 +59,11 @@ def evaluate(
     data, skipped = data.refresh(strict=strict)
     samples = as_trained(run, data).labelled(split)
     predictor = Predictor.load(run, weights=weights, device=device, precision=precision)
+    unlabelled = run.classes.background if run.recipe.background_ignored else None
     rows: list[dict[str, Any]] = []
     counts: list[Confusion] = []
     for sample, truth, guess in predictions(predictor, data, samples, batch):
-        count = confusion(truth, guess, len(data.classes))
+        count = without_labels(confusion(truth, guess, len(data.classes)), unlabelled)
         counts.append(count)
         rows.append(image_row(sample, count, data.classes))
     total = np.sum(counts, axis=0)
@@ -74,7 +75,7 @@ def evaluate(
         "weights": weights,
         "precision": predictor.precision,
         "scored_at": "the original size of every image",
-        "definitions": DEFINITIONS,
+        "definitions": definitions(run),
         **summary(total, data.classes),
         "confusion": total.tolist(),
         "groups": by_group(samples, counts, data.classes),
@@ -83,6 +84,18 @@ def evaluate(
     write_gallery(run.evaluation_folder(split) / "gallery", predictor, data, samples, rows)
     run.write_scores(split, result, rows)
     return Evaluation(confusion_KK=total, scores=result, images=rows, skipped=skipped)
+
+
+def definitions(run: Run) -> dict[str, str]:
+    """What the numbers of this run's evaluations mean."""
+    if not run.recipe.background_ignored or run.classes.background is None:
+        return DEFINITIONS
+    name = run.classes.names[run.classes.background]
+    return {
+        **DEFINITIONS,
+        "ignored": f"{DEFINITIONS['ignored']}, and neither are pixels labelled {name}, "
+        "as the recipe's loss.background is false",
+    }
 
 
 def open_dataset(run: Run, dataset: Dataset | str | Path | None) -> Dataset:

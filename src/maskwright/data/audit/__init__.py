@@ -15,9 +15,9 @@ from typing import Any
 
 from maskwright.data.audit import broken, misplaced, repeated, spread
 from maskwright.data.audit.evidence import SEVERITIES, Evidence, Finding, counted
+from maskwright.data.audit.scan import Facts
+from maskwright.data.audit.twins import near_pairs
 from maskwright.data.dataset import Dataset
-from maskwright.data.scan import Facts
-from maskwright.data.twins import near_pairs
 
 __all__ = ["CHECKS", "Audit", "Check", "Evidence", "Finding", "audit_facts"]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from maskwright.data.alignment import Fit
+from maskwright.data.audit.alignment import Fit
 from maskwright.data.audit.evidence import Evidence, Finding, counted, middle_and_spread, share
-from maskwright.data.look import MaskFacts
+from maskwright.data.audit.look import MaskFacts
 
 SMALL_PARTS = 3  # columns of `MaskFacts.parts` that count as specks: fewer than 8 pixels
 SMOOTH_SHARE = 0.3  # natural masks stay below 0.04

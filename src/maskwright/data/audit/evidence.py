@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from maskwright.data.alignment import AS_IT_IS
+from maskwright.data.audit.alignment import AS_IT_IS
+from maskwright.data.audit.look import ImageFacts, MaskFacts
+from maskwright.data.audit.scan import Facts
+from maskwright.data.audit.twins import Twins
 from maskwright.data.dataset import Dataset, Sample
-from maskwright.data.look import ImageFacts, MaskFacts
-from maskwright.data.scan import Facts
-from maskwright.data.twins import Twins
 
 SEVERITIES = ("error", "warning", "note")
 

@@ -12,13 +12,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from maskwright.data.alignment import TURNS
 from maskwright.data.audit import Audit
+from maskwright.data.audit.alignment import TURNS
 from maskwright.data.audit.broken import is_smoothed
+from maskwright.data.audit.look import THICK, alien_plane, between_pixels, read_any_mask, smoothed_steps
 from maskwright.data.build import Made, gather, store
 from maskwright.data.dataset import Dataset, Sample
-from maskwright.data.look import THICK, alien_plane, between_pixels, read_any_mask, smoothed_steps
-from maskwright.data.parts import labelled_parts
+from maskwright.data.pixels.parts import labelled_parts
 from maskwright.files import content_hash, put_bytes, read_bytes, resumable_folder
 from maskwright.imageio import check_mask, encode_mask
 from maskwright.run import write_csv

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import hypot
 
-from maskwright.data.alignment import AS_IT_IS, SIDE, Fit
+from maskwright.data.audit.alignment import AS_IT_IS, SIDE, Fit
 from maskwright.data.audit.broken import margin
 from maskwright.data.audit.evidence import Evidence, Finding
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from maskwright.data.alignment import TURNS
+from maskwright.data.audit.alignment import TURNS
 from maskwright.data.audit.evidence import Finding
+from maskwright.data.audit.look import alien_plane, read_any_mask
 from maskwright.data.dataset import Dataset, Sample
-from maskwright.data.look import alien_plane, read_any_mask
 from maskwright.imageio import overlay, read_image, write_image
 from maskwright.types import Classes, Image, InputError, Mask
 

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from maskwright.data.alignment import AS_IT_IS
+from maskwright.data.audit.alignment import AS_IT_IS
 from maskwright.data.audit.broken import margin
 from maskwright.data.audit.evidence import Evidence, Finding, counted, listed
-from maskwright.data.look import thumb_ids
-from maskwright.data.twins import FLAT, Twins, clusters, similar_codes
+from maskwright.data.audit.look import thumb_ids
+from maskwright.data.audit.twins import FLAT, Twins, clusters, similar_codes
 
 COPY = 0.02  # re-encoded, scaled and brightened copies stay below; neighbours in a video lie above
 ALIKE = 0.05  # beyond, some twins are other places of the same kind: good to split by, not to report

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from maskwright.data.audit.look import SIZE_BINS
+from maskwright.data.audit.scan import Facts
 from maskwright.data.dataset import Dataset
-from maskwright.data.look import SIZE_BINS
-from maskwright.data.scan import Facts
 
 SPLITS = ("train", "val", "test", "")
 

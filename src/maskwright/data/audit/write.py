@@ -7,9 +7,9 @@ from typing import Any
 
 from maskwright.data.audit import CHECKS, Audit, audit_facts
 from maskwright.data.audit.pictures import draw_worst
+from maskwright.data.audit.scan import scan
 from maskwright.data.audit.summary import summary
 from maskwright.data.dataset import Dataset
-from maskwright.data.scan import scan
 from maskwright.files import explained, write_json, write_text
 
 FORMAT = 1

@@ -21,8 +21,8 @@ from maskwright.data.formats.coco_json import Category, CocoFile, Id, read_coco
 from maskwright.data.formats.groups import Groups, read_groups
 from maskwright.data.formats.listing import Item, Listing, Options, Painted, photo_file
 from maskwright.data.formats.shapes import Shape, paint_shapes, painting_order
-from maskwright.data.raster import paint_texts
-from maskwright.data.rle import counts_from_text
+from maskwright.data.pixels.raster import paint_texts
+from maskwright.data.pixels.rle import counts_from_text
 from maskwright.types import Classes, InputError, unknown_name
 
 BACKGROUND = -1  # an annotation that is known and painted by nobody

@@ -12,10 +12,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from maskwright.data import outline
 from maskwright.data.dataset import Dataset, Sample
 from maskwright.data.formats.listing import each_sample
-from maskwright.data.rle import counts_from_mask, text_from_counts
+from maskwright.data.pixels import outline
+from maskwright.data.pixels.rle import counts_from_mask, text_from_counts
 from maskwright.files import put_bytes, read_bytes
 from maskwright.types import Classes, Mask
 

@@ -13,7 +13,7 @@ import numpy as np
 from maskwright.console import track
 from maskwright.data.dataset import Dataset
 from maskwright.data.formats.listing import Listing, Options, Pair, find_pairs, listing, write_pairs
-from maskwright.data.lookup import NOWHERE, ColourTable
+from maskwright.data.pixels.lookup import NOWHERE, ColourTable
 from maskwright.files import read_bytes, read_yaml, write_text
 from maskwright.imageio import colourise, encode_image, pack_colour, pack_colours, read_colours
 from maskwright.types import IGNORE_COLOUR, Classes, Colour, Image, InputError, Mask, parse_colour

@@ -20,7 +20,7 @@ from maskwright.data.formats.labels import UNWANTED, Labels, class_table
 from maskwright.data.formats.listing import SPLIT_NAMES, Item, Listing, Options, Painted, photo_file
 from maskwright.data.formats.photos import photos_of, unique
 from maskwright.data.formats.shapes import Shape, paint_shapes
-from maskwright.data.rle import BoxedRuns, mask_from_boxed
+from maskwright.data.pixels.rle import BoxedRuns, mask_from_boxed
 from maskwright.files import read_bytes
 from maskwright.types import Colour, InputError, parse_colour
 

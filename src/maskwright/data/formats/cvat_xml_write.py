@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from maskwright.data.dataset import Dataset, Sample
 from maskwright.data.formats.labels import IGNORE, write_table
 from maskwright.data.formats.listing import each_sample
-from maskwright.data.rle import boxed_from_mask
+from maskwright.data.pixels.rle import boxed_from_mask
 from maskwright.files import explained, put_bytes, read_bytes
 from maskwright.types import IGNORE_COLOUR, Classes
 

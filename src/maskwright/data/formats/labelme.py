@@ -25,7 +25,7 @@ from maskwright.data.formats.labels import UNWANTED, Labels, class_table, write_
 from maskwright.data.formats.listing import Item, Listing, Options, Painted, each_sample, photo_file
 from maskwright.data.formats.photos import Photos, parts_of, photos_of, split_of, unique
 from maskwright.data.formats.shapes import Shape, paint_shapes
-from maskwright.data.outline import polygons
+from maskwright.data.pixels.outline import polygons
 from maskwright.files import list_files, put_bytes, read_bytes, read_json, write_text
 from maskwright.imageio import decode_plane
 from maskwright.types import InputError

@@ -18,13 +18,13 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import msgspec
 
 from maskwright.console import Skipped
-from maskwright.data.brush import mask_from_labelstudio
 from maskwright.data.formats.figures import box, ellipse, flat, turned
 from maskwright.data.formats.labels import UNWANTED, Labels, class_table
 from maskwright.data.formats.listing import SPLIT_NAMES, Item, Listing, Options, Painted, photo_file
 from maskwright.data.formats.photos import Photos, photos_of, unique
 from maskwright.data.formats.shapes import Shape, paint_shapes
-from maskwright.data.rle import counts_from_mask
+from maskwright.data.pixels.brush import mask_from_labelstudio
+from maskwright.data.pixels.rle import counts_from_mask
 from maskwright.files import read_bytes
 from maskwright.imageio import IMAGE_SUFFIXES
 from maskwright.types import InputError

@@ -12,10 +12,10 @@ from xml.sax.saxutils import quoteattr
 import msgspec
 import numpy as np
 
-from maskwright.data.brush import labelstudio_from_mask
 from maskwright.data.dataset import Dataset, Sample
 from maskwright.data.formats.labels import IGNORE, write_table
 from maskwright.data.formats.listing import each_sample
+from maskwright.data.pixels.brush import labelstudio_from_mask
 from maskwright.files import explained, put_bytes, read_bytes, write_text
 from maskwright.types import IGNORE_COLOUR, Classes
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from maskwright.console import Skipped
 from maskwright.data.formats.listing import Painted
-from maskwright.data.raster import Instance, paint_instances
+from maskwright.data.pixels.raster import Instance, paint_instances
 from maskwright.types import Classes
 
 

@@ -20,7 +20,7 @@ from maskwright.data.formats.labels import IGNORE, UNWANTED, Labels, class_table
 from maskwright.data.formats.listing import Item, Listing, Options, Painted, each_sample
 from maskwright.data.formats.photos import parts_of, unique
 from maskwright.data.formats.shapes import Shape, paint_shapes
-from maskwright.data.outline import polygons
+from maskwright.data.pixels.outline import polygons
 from maskwright.files import list_files, put_bytes, read_bytes, read_yaml, write_yaml
 from maskwright.imageio import IMAGE_SUFFIXES
 from maskwright.types import InputError

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from maskwright.data.dataset import SPLITS, Dataset, Sample
-from maskwright.data.split import place
+from maskwright.data.splits.split import place
 from maskwright.types import InputError, unknown_name
 
 TRIES = 40

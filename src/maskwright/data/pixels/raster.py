@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from maskwright.data.numbers import read_polygons
-from maskwright.data.scanline import EMPTY, NO_NUMBERS, PROBLEMS, Layout, paint
+from maskwright.data.pixels.numbers import read_polygons
+from maskwright.data.pixels.scanline import EMPTY, NO_NUMBERS, PROBLEMS, Layout, paint
 from maskwright.types import Mask
 
 

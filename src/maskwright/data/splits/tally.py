@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskwright.data.dataset import SPLITS, Sample
-from maskwright.data.holdout import SplitRule
-from maskwright.data.sides import Decision
-from maskwright.data.split import FOLD
-from maskwright.data.stratify import LEAST_GAIN
+from maskwright.data.splits.holdout import SplitRule
+from maskwright.data.splits.sides import Decision
+from maskwright.data.splits.split import FOLD
+from maskwright.data.splits.stratify import LEAST_GAIN
 from maskwright.types import Classes
 
 Counts = Mapping[str, NDArray[np.int64]]

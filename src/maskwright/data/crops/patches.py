@@ -14,9 +14,9 @@ import numpy as np
 
 from maskwright.console import Skipped, say
 from maskwright.data.build import Built, Made, gather, store
+from maskwright.data.crops.places import Patch, PatchPlan, Propose, choose
 from maskwright.data.dataset import Dataset, Sample
 from maskwright.data.jobs import pooled
-from maskwright.data.places import Patch, PatchPlan, Propose, choose
 from maskwright.files import read_bytes, resumable_folder
 from maskwright.imageio import encode_image
 from maskwright.run import read_csv

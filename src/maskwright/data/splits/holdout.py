@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskwright.data.dataset import Sample
-from maskwright.data.split import place
-from maskwright.data.stratify import Units
+from maskwright.data.splits.split import place
+from maskwright.data.splits.stratify import Units
 from maskwright.files import read_bytes
 from maskwright.imageio import IMAGE_SUFFIXES
 from maskwright.types import InputError

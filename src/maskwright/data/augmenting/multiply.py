@@ -12,14 +12,14 @@ import numpy as np
 
 from maskwright.config import Recipe
 from maskwright.console import Skipped
-from maskwright.data.augment import draw_sample
+from maskwright.data.augmenting.augment import draw_sample
+from maskwright.data.augmenting.preview import preview as sheet
+from maskwright.data.augmenting.sampling import Balance, balance, count_classes, minority_classes, needs_balance
 from maskwright.data.build import Built, Made, gather, store
 from maskwright.data.dataset import Dataset, Sample
 from maskwright.data.jobs import pooled
 from maskwright.data.pairs import Pair
-from maskwright.data.preview import preview as sheet
-from maskwright.data.sampling import Balance, balance, count_classes, minority_classes, needs_balance
-from maskwright.data.split import place
+from maskwright.data.splits.split import place
 from maskwright.files import read_bytes, resumable_folder
 from maskwright.geometry import Letterbox
 from maskwright.imageio import encode_image, write_image

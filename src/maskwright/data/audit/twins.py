@@ -13,8 +13,8 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from maskwright.data.look import THUMB
-from maskwright.data.scan import Facts
+from maskwright.data.audit.look import THUMB
+from maskwright.data.audit.scan import Facts
 
 MOST_BITS = 11
 MOST_DISTANCE = 0.1

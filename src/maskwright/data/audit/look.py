@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from maskwright.data.alignment import Fit, fit_mask
-from maskwright.data.parts import labelled_parts
+from maskwright.data.audit.alignment import Fit, fit_mask
+from maskwright.data.pixels.parts import labelled_parts
 from maskwright.files import content_hash
 from maskwright.imageio import pack_colour, pack_colours, read_colours, read_plane
 from maskwright.types import IGNORE_COLOUR, IGNORE_WIDE, Classes, Image, InputError, Mask

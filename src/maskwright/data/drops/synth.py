@@ -15,9 +15,9 @@ from maskwright.console import Skipped
 from maskwright.data.build import Built, Made, gather, store
 from maskwright.data.dataset import Dataset, Sample
 from maskwright.data.doors import Shares
+from maskwright.data.drops.raindrops import DropStyle, raindrops
 from maskwright.data.jobs import pooled
-from maskwright.data.raindrops import DropStyle, raindrops
-from maskwright.data.split import assign_splits, group_of
+from maskwright.data.splits.split import assign_splits, group_of
 from maskwright.files import (
     content_hash,
     explained,

@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskwright.console import Skipped
+from maskwright.data.audit.scan import scan
+from maskwright.data.audit.twins import near_duplicates
 from maskwright.data.dataset import SPLITS, Dataset, Sample
-from maskwright.data.holdout import SplitRule
-from maskwright.data.scan import scan
-from maskwright.data.sides import Decision, decide
-from maskwright.data.split import FOLD, split_hash
-from maskwright.data.stratify import TOLERANCE, Move
-from maskwright.data.tally import SideTally, findings, tally
-from maskwright.data.twins import near_duplicates
+from maskwright.data.splits.holdout import SplitRule
+from maskwright.data.splits.sides import Decision, decide
+from maskwright.data.splits.split import FOLD, split_hash
+from maskwright.data.splits.stratify import TOLERANCE, Move
+from maskwright.data.splits.tally import SideTally, findings, tally
 from maskwright.files import read_bytes, write_bytes, write_yaml
 from maskwright.run import read_csv, write_csv
 from maskwright.types import InputError

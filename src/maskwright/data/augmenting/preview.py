@@ -12,10 +12,10 @@ from PIL import Image as PILImage
 from PIL import ImageDraw, ImageFont
 
 from maskwright.config import AugmentRecipe, Recipe
-from maskwright.data.augment import draw_generator, draw_sample
+from maskwright.data.augmenting.augment import draw_generator, draw_sample
+from maskwright.data.augmenting.sampling import balance, count_classes, minority_classes
 from maskwright.data.dataset import Dataset, Sample
 from maskwright.data.pairs import Decoded, Pair
-from maskwright.data.sampling import balance, count_classes, minority_classes
 from maskwright.geometry import resize_nearest
 from maskwright.imageio import colourise
 from maskwright.types import Classes, Colour, Image, InputError, Mask

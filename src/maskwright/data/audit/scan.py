@@ -15,9 +15,9 @@ from pathlib import Path
 import msgspec
 
 from maskwright.console import Skipped, say
+from maskwright.data.audit.look import ImageFacts, MaskFacts, look_at_image, look_at_mask
 from maskwright.data.dataset import Dataset, Sample
 from maskwright.data.jobs import pooled
-from maskwright.data.look import ImageFacts, MaskFacts, look_at_image, look_at_mask
 from maskwright.files import content_hash, explained, read_bytes, write_bytes
 from maskwright.imageio import decode_image
 from maskwright.types import Classes, Image, InputError, TargetError

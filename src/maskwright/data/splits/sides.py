@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskwright.data.dataset import COLUMNS, Sample
-from maskwright.data.holdout import NAMES, TEST, TRAIN, UNSET, VAL, SplitRule, held_out, some
-from maskwright.data.split import FOLD, group_of, joined, place
-from maskwright.data.stratify import Move, Side, Units, share_out
+from maskwright.data.splits.holdout import NAMES, TEST, TRAIN, UNSET, VAL, SplitRule, held_out, some
+from maskwright.data.splits.split import FOLD, group_of, joined, place
+from maskwright.data.splits.stratify import Move, Side, Units, share_out
 from maskwright.types import InputError, unknown_name
 
 

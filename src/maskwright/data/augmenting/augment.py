@@ -11,11 +11,11 @@ from __future__ import annotations
 import numpy as np
 
 from maskwright.config import AugmentRecipe, Recipe
-from maskwright.data.mixing import MIXES, paste
+from maskwright.data.augmenting.mixing import MIXES, paste
+from maskwright.data.augmenting.photometry import recolour
+from maskwright.data.augmenting.sampling import Balance, draw_focus, draw_holder, draw_partner
+from maskwright.data.augmenting.warp import view
 from maskwright.data.pairs import Pair, Pairs
-from maskwright.data.photometry import recolour
-from maskwright.data.sampling import Balance, draw_focus, draw_holder, draw_partner
-from maskwright.data.warp import view
 from maskwright.types import Image, Mask
 
 

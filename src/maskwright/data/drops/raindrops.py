@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from maskwright.data.drop import Drop, defocus, render
+from maskwright.data.drops.drop import Drop, defocus, render
 from maskwright.types import Image, InputError, unknown_name
 
 MANY = 2000  # drops a picture, at most

@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from maskwright.data.augmenting.sampling import class_pixels
 from maskwright.data.pairs import Pair
-from maskwright.data.sampling import class_pixels
 from maskwright.types import Image, Mask
 
 Mix = Callable[[Pair, Pair, np.random.Generator, int], Pair]

@@ -1,0 +1,1 @@
+"""Random versions of training samples, drawn on the fly or written down."""

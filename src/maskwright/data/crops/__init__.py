@@ -1,0 +1,1 @@
+"""Patches of images, by region and class."""

@@ -1,0 +1,1 @@
+"""Raindrops over photographs: labelled data without labelling."""

@@ -1,0 +1,1 @@
+"""Kernels between polygons, run lengths, colours and planes of class ids."""

@@ -1,0 +1,1 @@
+"""Sides that do not leak: by hash, whole groups, every class on every side."""
