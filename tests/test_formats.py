@@ -187,3 +187,31 @@ def test_camvid_of_another_kind_is_explained(tmp_path: Path) -> None:
     write_image(tmp_path / "train" / "a.png", shapes(0)[0])
     with pytest.raises(InputError, match="trainannot does not exist"):
         import_dataset("camvid", tmp_path, tmp_path / "out")
+
+
+@pytest.mark.parametrize("format", [name for name in WRITABLE if name not in TABLES])
+def test_an_interrupted_conversion_goes_on(format: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = drawn(tmp_path / "data", format)
+    whole, again = tmp_path / "whole", tmp_path / "again"
+    convert_dataset(data, format, whole)
+    real, seen = Dataset.mask, list[str]()
+
+    def failing(dataset: Dataset, sample: Sample) -> Mask:
+        seen.append(sample.id)
+        if len(set(seen)) == 3:
+            raise KeyboardInterrupt
+        return real(dataset, sample)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Dataset, "mask", failing)
+        patch.setattr("os.cpu_count", lambda: 1)
+        with pytest.raises(KeyboardInterrupt):
+            convert_dataset(data, format, again)
+    assert not again.exists()
+    convert_dataset(data, format, again)
+    files = {path.relative_to(whole).as_posix() for path in whole.rglob("*")}
+    assert {path.relative_to(again).as_posix() for path in again.rglob("*")} == files
+    assert not list(tmp_path.glob(".*.part"))
+    for name in files:
+        if (whole / name).is_file() and not name.endswith(".npz"):
+            assert (whole / name).read_bytes() == (again / name).read_bytes(), name

@@ -16,7 +16,7 @@ from PIL import Image as PILImage
 from maskwright.files import (
     read_json,
     read_yaml,
-    staged_folder,
+    resumable_folder,
     write_bytes,
     write_json,
     write_text,
@@ -105,7 +105,7 @@ def test_a_place_that_cannot_be_written_is_explained(tmp_path: Path) -> None:
 @pytest.mark.parametrize("error", [RuntimeError("no"), KeyboardInterrupt(), InputError("bad photo")])
 def test_a_staged_folder_leaves_nothing_on_failure(tmp_path: Path, error: BaseException) -> None:
     def fill() -> None:
-        with staged_folder(tmp_path / "new" / "deep" / "data") as stage:
+        with resumable_folder(tmp_path / "new" / "deep" / "data", {}) as stage:
             (stage / "a.txt").write_text("half")
             raise error
 
@@ -116,7 +116,7 @@ def test_a_staged_folder_leaves_nothing_on_failure(tmp_path: Path, error: BaseEx
 
 def test_a_staged_folder_appears_whole_and_not_before(tmp_path: Path) -> None:
     target = tmp_path / "sub" / "data"
-    with staged_folder(target) as stage:
+    with resumable_folder(target, {}) as stage:
         (stage / "a.txt").write_text("whole")
         assert not target.exists()
     assert everything_in(tmp_path) == ["sub", "sub/data", "sub/data/a.txt"]
@@ -128,13 +128,13 @@ def test_a_staged_folder_takes_an_empty_target_only(tmp_path: Path) -> None:
         folder.mkdir()
     (full / "mine.txt").write_text("keep")
     file.write_text("keep")
-    with staged_folder(empty) as stage:
+    with resumable_folder(empty, {}) as stage:
         (stage / "a.txt").write_text("x")
     assert everything_in(empty) == ["a.txt"]
     for target in (full, file):
         with (
             pytest.raises(TargetError, match="exists already; remove it or choose another name"),
-            staged_folder(target),
+            resumable_folder(target, {}),
         ):
             pytest.fail("must not be entered")
     assert everything_in(full) == ["mine.txt"]
@@ -142,14 +142,14 @@ def test_a_staged_folder_takes_an_empty_target_only(tmp_path: Path) -> None:
 
 def test_a_staged_folder_needs_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(TargetError, match="name a new folder"), staged_folder(Path()):
+    with pytest.raises(TargetError, match="name a new folder"), resumable_folder(Path(), {}):
         pytest.fail("must not be entered")
 
 
 def test_a_folder_that_may_not_be_made_is_explained(tmp_path: Path, fail: Failure) -> None:
     fail("mkdir", errno.EROFS)
     target = tmp_path / "data"
-    with pytest.raises(TargetError, match="may not be written") as caught, staged_folder(target):
+    with pytest.raises(TargetError, match="may not be written") as caught, resumable_folder(target, {}):
         pytest.fail("must not be entered")
     assert str(target) in str(caught.value)
 

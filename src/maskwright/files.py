@@ -161,40 +161,12 @@ def require_free(target: Path) -> None:
 
 
 @contextmanager
-def staged_folder(target: Path) -> Iterator[Path]:
+def resumable_folder(target: Path, job: Mapping[str, Any]) -> Iterator[Path]:
     """A hidden neighbour of `target` to fill; it becomes `target` only if the block succeeds.
 
-    Raises TargetError where `target` exists already and is not an empty folder.
-    """
-    require_free(target)
-    if not target.name:
-        raise TargetError(f"{target} has no name of its own; name a new folder.")
-    with explained(target):
-        new_parents = [parent for parent in target.parents if not parent.exists()]
-        target.parent.mkdir(parents=True, exist_ok=True)
-        stage = target.with_name(f".{target.name}.{os.getpid()}.part")
-        shutil.rmtree(stage, ignore_errors=True)
-        try:
-            stage.mkdir()
-            yield stage
-            if target.exists():
-                target.rmdir()
-            stage.rename(target)
-        except BaseException:
-            shutil.rmtree(stage, ignore_errors=True)
-            with suppress(OSError):
-                for parent in new_parents:
-                    parent.rmdir()
-            raise
-
-
-@contextmanager
-def resumable_folder(target: Path, job: Mapping[str, Any]) -> Iterator[Path]:
-    """`staged_folder` for long work: what an interruption leaves is found again by the next call with the same `job`.
-
-    After Ctrl-C, a crash or a TargetError (a full disk) the hidden neighbour stays if it holds a JOURNAL; after other
-    errors it goes, as does one that another job left. Raises TargetError where `target` exists or another process
-    fills it right now.
+    What an interruption leaves is found again by the next call with the same `job`: after Ctrl-C, a crash or a
+    TargetError (a full disk) the hidden neighbour stays if it holds a JOURNAL; after other errors it goes, as does one
+    that another job left. Raises TargetError where `target` exists or another process fills it right now.
     """
     require_free(target)
     if not target.name:

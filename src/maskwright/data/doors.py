@@ -15,7 +15,7 @@ from maskwright.data.dataset import Dataset
 from maskwright.data.formats import FORMATS
 from maskwright.data.formats.listing import Item, Listing, Options, Painter, PhotoReader, photo_file
 from maskwright.data.splits.split import assign_splits, group_of
-from maskwright.files import content_hash, list_files, resumable_folder, staged_folder, stem_of
+from maskwright.files import content_hash, list_files, resumable_folder, stem_of
 from maskwright.imageio import IMAGE_SUFFIXES, check_mask, decode_image, image_size
 from maskwright.run import read_csv, write_csv
 from maskwright.types import Classes, InputError, unknown_name
@@ -100,7 +100,10 @@ def init_dataset(
 
 
 def convert_dataset(dataset: Dataset | str | Path, format: str, target: str | Path) -> Path:
-    """Write a data set's labelled images in one of FORMATS into the new folder `target`."""
+    """Write a data set's labelled images in one of FORMATS into the new folder `target`; can be interrupted.
+
+    Raises InputError for an unknown format, one that is only read, or what it cannot hold.
+    """
     if format not in FORMATS:
         raise unknown_name("format", format, FORMATS)
     data = dataset if isinstance(dataset, Dataset) else Dataset.open(dataset)
@@ -108,7 +111,7 @@ def convert_dataset(dataset: Dataset | str | Path, format: str, target: str | Pa
     if write is None:
         writable = ", ".join(sorted(name for name, one in FORMATS.items() if one.write))
         raise InputError(f"The {format} layout can be read, not written; choose one of {writable}.")
-    with staged_folder(Path(target)) as stage:
+    with resumable_folder(Path(target), {"verb": "convert", "format": format, "data": data.fingerprint}) as stage:
         write(data, stage)
     return Path(target)
 

@@ -60,7 +60,7 @@ def write(dataset: Dataset, target: Path) -> None:
     for split in {sample.split or "train" for sample in samples}:
         for folder in (split, f"{split}annot"):
             (target / folder).mkdir(parents=True, exist_ok=True)
-    each_sample(_WriteFrame(dataset.only_table(), target), samples)
+    each_sample(_WriteFrame(dataset.only_table(), target), samples, target)
 
 
 @dataclass(frozen=True)

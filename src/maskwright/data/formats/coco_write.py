@@ -42,13 +42,14 @@ def write(dataset: Dataset, target: Path, encode: Encoder) -> None:
     samples = dataset.labelled()
     splits = sorted({sample.split or "train" for sample in samples})
     for folder in ("annotations", *splits):
-        (target / folder).mkdir()
+        (target / folder).mkdir(exist_ok=True)
     work = _Annotate(dataset.only_table(), target, encode)
     number = 1
     for split in splits:
         of_split = [sample for sample in samples if (sample.split or "train") == split]
         images, annotations = [], []
-        for image_id, (sample, regions) in enumerate(zip(of_split, each_sample(work, of_split), strict=True), start=1):
+        described = each_sample(work, of_split, target)
+        for image_id, (sample, regions) in enumerate(zip(of_split, described, strict=True), start=1):
             name = Path(sample.image).name
             images.append({"id": image_id, "file_name": name, "height": sample.height, "width": sample.width})
             for region in regions:

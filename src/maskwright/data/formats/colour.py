@@ -6,13 +6,15 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Mapping
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
 
-from maskwright.console import track
+from maskwright.console import Skipped
 from maskwright.data.dataset import Dataset
 from maskwright.data.formats.listing import Listing, Options, Pair, find_pairs, listing, write_pairs
+from maskwright.data.jobs import pooled
 from maskwright.data.pixels.lookup import NOWHERE, ColourTable
 from maskwright.files import read_bytes, read_yaml, write_text
 from maskwright.imageio import colourise, encode_image, pack_colour, pack_colours, read_colours
@@ -109,13 +111,11 @@ def scan(pairs: list[Pair], options: Options) -> tuple[dict[Colour, str], str]:
     """Find the colours of all masks; returns the table and a text for a person to confirm."""
     pixels: Counter[int] = Counter()
     images: Counter[int] = Counter()
-    for pair in track(pairs, "scanning colours"):
-        try:
-            codes, counts = np.unique(pack_colours(read_colours(pair.mask)), return_counts=True)
-        except InputError:
+    for found in pooled(stored_colours, pairs, label="scanning colours", name=attrgetter("id")):
+        if isinstance(found, Skipped):
             continue  # the importer meets this file again and lists it
-        pixels.update(dict(zip(codes.tolist(), counts.tolist(), strict=True)))
-        images.update(codes.tolist())
+        pixels.update(found)
+        images.update(found.keys())
         if len(pixels) > 100_000:
             break
     for colour in options.ignore_colours:
@@ -129,6 +129,12 @@ def scan(pairs: list[Pair], options: Options) -> tuple[dict[Colour, str], str]:
         )
     table = {_unpack(code): f"colour-{code:06x}" for code in kept}
     return table, describe_table(pixels, images, smooth)
+
+
+def stored_colours(pair: Pair) -> dict[int, int]:
+    """Packed colour -> pixels of a mask file."""
+    codes, counts = np.unique(pack_colours(read_colours(pair.mask)), return_counts=True)
+    return dict(zip(codes.tolist(), counts.tolist(), strict=True))
 
 
 def antialiased(pixels: Counter[int]) -> set[int]:

@@ -174,8 +174,8 @@ def write(dataset: Dataset, target: Path) -> None:
     write_text(target / "labelmap.txt", "\n".join(["# label:color_rgb:parts:actions", *lines]) + "\n")
     samples = dataset.labelled()
     for folder in (IMAGES, MASKS, LISTS):
-        (target / folder).mkdir(parents=True)
-    each_sample(_WriteMask(dataset.only_table(), target), samples)
+        (target / folder).mkdir(parents=True, exist_ok=True)
+    each_sample(_WriteMask(dataset.only_table(), target), samples, target)
     for split in sorted({sample.split for sample in samples}):
         stems = [Path(sample.image).stem for sample in samples if sample.split == split]
         write_text(target / LISTS / f"{split or 'default'}.txt", "\n".join(stems) + "\n")

@@ -29,7 +29,7 @@ def write(dataset: Dataset, target: Path) -> None:
     samples = dataset.labelled()
     for split in {sample.split for sample in samples}:
         (target / "images" / split).mkdir(parents=True, exist_ok=True)
-    described = each_sample(_Describe(dataset.only_table(), target), samples)
+    described = each_sample(_Describe(dataset.only_table(), target), samples, target)
     path = target / "annotations.xml"
     with explained(path), path.open("w", encoding="utf-8") as file:
         xml = XMLGenerator(file, "utf-8", short_empty_elements=True)

@@ -206,7 +206,7 @@ def write(dataset: Dataset, target: Path) -> None:
         writer.writerows(_places(sample) for sample in samples if sample.split == split)
         write_text(folder / "metadata.csv", table.getvalue())
     write_json(target / ID2LABEL, {str(item.id): item.name for item in dataset.classes.items})
-    each_sample(_WritePair(dataset.only_table(), target), samples)
+    each_sample(_WritePair(dataset.only_table(), target), samples, target)
 
 
 def _places(sample: Sample) -> tuple[str, str]:

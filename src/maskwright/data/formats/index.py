@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
 
-from maskwright.console import track
+from maskwright.console import Skipped
 from maskwright.data.dataset import Dataset
 from maskwright.data.formats.listing import Listing, Options, Pair, find_pairs, listing, write_pairs
+from maskwright.data.jobs import pooled
 from maskwright.files import read_yaml, write_yaml
 from maskwright.imageio import encode_mask, read_plane
 from maskwright.types import IGNORE, IGNORE_WIDE, Classes, InputError, Mask
@@ -57,16 +59,19 @@ def table_file(source: Path) -> Path | None:
 def scan(pairs: list[Pair], options: Options) -> tuple[dict[int, int], Classes]:
     """Stored id -> class id, and a table named after the stored ids."""
     present: set[int] = set()
-    for pair in track(pairs, "scanning ids"):
-        try:
-            present |= set(np.unique(read_plane(pair.mask)).tolist())
-        except InputError:
-            continue  # the importer meets this file again and lists it
+    for found in pooled(stored_ids, pairs, label="scanning ids", name=attrgetter("id")):
+        if not isinstance(found, Skipped):  # else the importer meets this file again and lists it
+            present.update(found)
     stored = sorted(present - {IGNORE} - set(options.ignore_ids))
     if not stored:
         raise InputError(f"{pairs[0].mask.parent} holds no class id at all; are the masks of another kind?")
     classes = Classes.from_names([f"class-{value}" for value in stored])
     return {value: new for new, value in enumerate(stored)}, classes
+
+
+def stored_ids(pair: Pair) -> list[int]:
+    """The values that a mask file holds."""
+    return [int(value) for value in np.unique(read_plane(pair.mask))]
 
 
 class Renamer:

@@ -233,7 +233,7 @@ def write(dataset: Dataset, target: Path) -> None:
     samples = dataset.labelled()
     for split in {sample.split for sample in samples}:
         (target / split).mkdir(exist_ok=True)
-    each_sample(_WriteJson(dataset.only_table(), target), samples)
+    each_sample(_WriteJson(dataset.only_table(), target), samples, target)
     names = [item.name for item in dataset.classes.items if item.id != dataset.classes.background]
     write_text(target / "labels.txt", "\n".join([IGNORE_LABEL, BACKGROUND_LABEL, *names]) + "\n")
 

@@ -27,15 +27,15 @@ def write(dataset: Dataset, target: Path) -> None:
     is a column of the task's data.
     """
     write_table(dataset, target)
-    (target / "images").mkdir()
+    (target / "images").mkdir(exist_ok=True)
     write_text(target / "label_config.xml", label_config(dataset.classes))
     path = target / "tasks.json"
     samples = dataset.labelled()
-    tasks = each_sample(_Task(dataset.only_table(), target), samples)
+    tasks = each_sample(_Task(dataset.only_table(), target), samples, target)
     with explained(path), path.open("wb") as file:
         for number, task in enumerate(tasks):
             file.write(b",\n" if number else b"[\n")
-            file.write(msgspec.json.encode({"id": number + 1}).removesuffix(b"}") + b"," + task.removeprefix(b"{"))
+            file.write(f'{{"id":{number + 1},{task.removeprefix("{")}'.encode())
         file.write(b"\n]\n")
 
 
@@ -57,7 +57,7 @@ class _Task:
     dataset: Dataset
     target: Path
 
-    def __call__(self, sample: Sample) -> bytes:
+    def __call__(self, sample: Sample) -> str:
         """Copy the photo; the task as JSON, for its numbers are many."""
         source = self.dataset.path / sample.image
         put_bytes(self.target / "images" / source.name, read_bytes(source))
@@ -68,7 +68,8 @@ class _Task:
             if value != classes.background
         ]
         data = {"image": f"/data/local-files/?d=images/{quote(source.name)}", "split": sample.split}
-        return msgspec.json.encode({"data": data, "annotations": [{"result": regions, "was_cancelled": False}]})
+        task = {"data": data, "annotations": [{"result": regions, "was_cancelled": False}]}
+        return msgspec.json.encode(task).decode()
 
 
 def _region(label: str, inside_HW: Any, number: int) -> Mapping[str, Any]:

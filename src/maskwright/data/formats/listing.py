@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 from maskwright.console import Skipped
 from maskwright.data.dataset import Dataset, Sample
-from maskwright.data.jobs import pooled
-from maskwright.files import list_files, put_bytes, read_bytes, stem_of
+from maskwright.data.jobs import journaled
+from maskwright.files import JOURNAL, list_files, put_bytes, read_bytes, stem_of
 from maskwright.imageio import IMAGE_SUFFIXES, MASK_SUFFIXES
 from maskwright.types import Classes, Colour, InputError, Mask, unknown_name
 
@@ -243,7 +243,7 @@ def write_pairs(dataset: Dataset, target: Path, encode: Callable[[Mask, Classes]
     for split in {sample.split for sample in samples}:
         for folder in ("images", "masks"):
             (target / folder / split).mkdir(parents=True, exist_ok=True)
-    each_sample(_WritePair(dataset.only_table(), target, encode), samples)
+    each_sample(_WritePair(dataset.only_table(), target, encode), samples, target)
 
 
 @dataclass(frozen=True)
@@ -259,14 +259,35 @@ class _WritePair:
         put_bytes(self.target / "masks" / sample.split / f"{source.stem}.png", png)
 
 
-def each_sample(work: Callable[[Sample], R], samples: Sequence[Sample]) -> list[R]:
+def each_sample(work: Callable[[Sample], R], samples: Sequence[Sample], target: Path) -> list[R]:
     """What `work` makes of each sample, in order, on all cores; raises InputError for the first that fails.
 
-    `work` is sent to worker processes: a module-level function or a frozen dataclass with `__call__`.
+    `work` is sent to worker processes: a module-level function or a frozen dataclass with `__call__`. It writes into
+    `target` and returns plain data (no bytes), which is kept there while it lasts: what an interrupted call has done
+    is not done again.
     """
-    results: list[R] = []
-    for result in pooled(work, samples, label=f"writing {len(samples)} images", name=attrgetter("id")):
+    results: dict[str, R] = {}
+    for result in journaled(
+        _Named(work),
+        samples,
+        journal=target / JOURNAL,
+        key=_state,
+        label=f"writing {len(samples)} images",
+        name=attrgetter("id"),
+    ):
         if isinstance(result, Skipped):
             raise InputError(result.reason if result.file in result.reason else f"{result.file}: {result.reason}")
-        results.append(result)
-    return results
+        results[result["id"]] = result["made"]
+    return [results[sample.id] for sample in samples]
+
+
+def _state(sample: Sample) -> str:
+    return f"{sample.id} {sample.image_hash} {sample.mask_hash}"
+
+
+@dataclass(frozen=True)
+class _Named:
+    work: Callable[[Sample], Any]
+
+    def __call__(self, sample: Sample) -> dict[str, Any]:
+        return {"id": sample.id, "made": self.work(sample)}

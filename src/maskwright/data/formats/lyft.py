@@ -102,7 +102,7 @@ def write(dataset: Dataset, target: Path) -> None:
     for folder in {_folder(sample) for sample in samples}:
         for kind in (PHOTOS, MASKS):
             (target / folder / kind).mkdir(parents=True, exist_ok=True)
-    each_sample(_WriteFrame(dataset.only_table(), target), samples)
+    each_sample(_WriteFrame(dataset.only_table(), target), samples, target)
 
 
 def _folder(sample: Sample) -> Path:

@@ -134,7 +134,7 @@ def write(dataset: Dataset, target: Path) -> None:
     for split in splits:
         for kind in (PHOTOS, MASKS):
             (target / kind / split).mkdir(parents=True, exist_ok=True)
-    each_sample(_WritePair(dataset.only_table(), target, suffix), samples)
+    each_sample(_WritePair(dataset.only_table(), target, suffix), samples, target)
     write_text(target / CONFIG, configuration(dataset.classes, splits, suffix))
 
 

@@ -147,8 +147,8 @@ def write(dataset: Dataset, target: Path) -> None:
         raise InputError(f"{dataset.path}: {len(classes)} classes without a background leave no label for ignore.")
     for side in {_side(sample) for sample in samples}:
         for kind in ("images", "labels"):
-            (target / f"{kind}{side}").mkdir()
-    ignored = each_sample(_WriteCase(dataset.only_table(), target), samples)
+            (target / f"{kind}{side}").mkdir(exist_ok=True)
+    ignored = each_sample(_WriteCase(dataset.only_table(), target), samples, target)
     if any(ignored):
         labels["ignore"] = max(labels.values()) + 1
     about = {"channel_names": CHANNELS, "labels": labels, "numTraining": len(training), "file_ending": ".png"}

@@ -96,7 +96,7 @@ def write(dataset: Dataset, target: Path) -> None:
     for split in {"train", "val", *(sample.split or "train" for sample in samples)}:
         for folder in ("images", MASKS):
             (target / folder / split).mkdir(parents=True, exist_ok=True)
-    each_sample(_WritePlane(dataset.only_table(), target), samples)
+    each_sample(_WritePlane(dataset.only_table(), target), samples, target)
     tests = {"test": "images/test"} if (target / "images" / "test").is_dir() else {}
     names = dict(enumerate(dataset.classes.names))
     # Without 'path', ultralytics takes the folder of the file, wherever that is moved.

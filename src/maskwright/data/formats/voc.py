@@ -196,7 +196,7 @@ def write(dataset: Dataset, target: Path) -> None:
     samples = dataset.labelled()
     for folder in (PHOTOS, MASKS, LISTS):
         (target / folder).mkdir(parents=True, exist_ok=True)
-    each_sample(_WritePair(dataset.only_table(), target, tuple(colours)), samples)
+    each_sample(_WritePair(dataset.only_table(), target, tuple(colours)), samples, target)
     for split in ("train", "val", "test", ""):
         _write_list(target / LISTS / f"{split or 'default'}.txt", (s for s in samples if s.split == split))
     _write_list(target / LISTS / "trainval.txt", (s for s in samples if s.split in ("train", "val")))

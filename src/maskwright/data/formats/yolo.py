@@ -218,7 +218,7 @@ def write(dataset: Dataset, target: Path) -> None:
         for folder in ("images", "labels"):
             (target / folder / split).mkdir(parents=True, exist_ok=True)
     numbers = {classes.id_of(name): number for number, name in enumerate(names)} | {classes.ignore: len(names)}
-    ignored = each_sample(_WriteLines(dataset.only_table(), target, numbers), samples)
+    ignored = each_sample(_WriteLines(dataset.only_table(), target, numbers), samples, target)
     tests = {"test": "images/test"} if (target / "images" / "test").is_dir() else {}
     rows = dict(enumerate([*names, IGNORE] if any(ignored) else names))
     # Without 'path', ultralytics takes the folder of the file, wherever that is moved.
