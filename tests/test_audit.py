@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -70,7 +71,7 @@ def test_planted_faults_have_no_false_company(planted: tuple[Audit, dict[str, li
 def test_each_kind_of_fault_has_a_check_and_a_test() -> None:
     planted = {fault.kind for fault in faults.FAULTS.values()}
     assert planted <= set(CHECKS)
-    assert set(CHECKS) - planted == {"misfit", "absent", "rare"}  # tested below
+    assert set(CHECKS) - planted == {"misfit", "absent", "rare", "torn"}  # tested below
 
 
 def test_good_data_are_left_alone(tmp_path: Path) -> None:
@@ -105,6 +106,16 @@ def test_masks_of_other_photos_fit_nowhere(tmp_path: Path) -> None:
     assert found <= alien
     # Some fit by chance a little better turned or moved, or are a local best where they are.
     assert len({finding.ids for finding in of_kind(audit, "misfit")}) >= 5
+
+
+def test_groups_on_several_sides(tmp_path: Path) -> None:
+    data = write_shapes(tmp_path / "data", {"train": 4, "val": 2, "test": 2})
+    groups = ["a", "a", "b", "b", "c", "c", "b", "d"]
+    rows = [replace(sample, group=group) for sample, group in zip(data.samples, groups, strict=True)]
+    audit = audit_dataset(Dataset.create(data.path, data.classes, rows, {}))
+    assert [(f.severity, f.reason) for f in of_kind(audit, "torn")] == [
+        ("warning", "Group 'b' is on several sides (train 2, test 1 images).")
+    ]
 
 
 def test_absent_and_rare_classes(tmp_path: Path) -> None:

@@ -52,6 +52,11 @@ CHECKS: dict[str, Check] = {
     "leak": Check(
         find=repeated.leak, title="Look-alikes across splits", why="A model is scored on what it has learned by heart."
     ),
+    "torn": Check(
+        find=spread.torn,
+        title="Groups torn apart by the split",
+        why="Images of one scene or video in training and test make the score too good.",
+    ),
     "same-mask": Check(
         find=repeated.same_mask,
         title="One mask on several images",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from math import log
 
 from maskwright.data.audit.evidence import Evidence, Finding, counted, middle_and_spread, share
+from maskwright.data.dataset import Sample
 
 FEW_IMAGES = 5
 SMALL_SHARE = 0.001
@@ -32,6 +33,28 @@ def absent(evidence: Evidence) -> Iterator[Finding]:
             severity, where = "warning", f"occurs in {' and '.join(have)}, but not in {' and '.join(lack)}"
             fix = "It has no score there: split anew with 'maskwright split', which spreads rare classes first."
         yield Finding(severity=severity, ids=(), reason=f"Class '{item.name}' {where}.", fix=fix, score=len(lack))
+
+
+def torn(evidence: Evidence) -> Iterator[Finding]:
+    """Groups with images in several splits."""
+    members: dict[str, list[Sample]] = defaultdict(list)
+    for sample in evidence.dataset.samples:
+        if sample.group:
+            members[sample.group].append(sample)
+    for group, samples in sorted(members.items()):
+        sides = Counter(sample.split for sample in samples)
+        if len(sides) < 2:
+            continue
+        named = ", ".join(f"{side or 'none'} {count:,}" for side, count in sides.most_common())
+        yield Finding(
+            severity="warning",
+            ids=tuple(sample.id for sample in samples[:2]),
+            reason=f"Group '{group}' is on several sides ({named} images).",
+            fix="Scores know part of it from training: 'maskwright split' keeps groups whole; keep an official split "
+            "as it is, and report groups apart.",
+            score=len(samples),
+            detail={"group": group, "sides": dict(sides)},
+        )
 
 
 def rare(evidence: Evidence) -> Iterator[Finding]:
