@@ -186,10 +186,10 @@ def slow_source(tmp_path: Path) -> Path:
     return many(tmp_path / "source" / "instances.json", 240)
 
 
-def start(source: Path, target: Path, *, pause_seconds: float) -> subprocess.Popen[str]:
+def start(source: Path, target: Path, *, pause_seconds: float, workers: int) -> subprocess.Popen[str]:
     code = "import annotations; annotations.add_slow_format(); from maskwright.cli import main; main()"
     return subprocess.Popen(
-        [sys.executable, "-c", code, "import", "slow", source, target, "--no-images", "--workers", "2"],
+        [sys.executable, "-c", code, "import", "slow", source, target, "--no-images", "--workers", str(workers)],
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         text=True,
@@ -221,7 +221,7 @@ def group_is_gone(group: int) -> bool:
 
 def test_killed_interrupted_and_gone_on_through_the_command_line(slow_source: Path, tmp_path: Path) -> None:
     target, journal = tmp_path / "out", tmp_path / ".out.part" / JOURNAL
-    killed = start(slow_source, target, pause_seconds=0.02)
+    killed = start(slow_source, target, pause_seconds=0.02, workers=1)
     wait_until(lambda: lines_in(journal) >= 16, killed)
     with pytest.raises(TargetError, match=f"Process {killed.pid} is filling"):
         import_dataset("coco", slow_source, target, options=ALONE, workers=0)
@@ -233,7 +233,7 @@ def test_killed_interrupted_and_gone_on_through_the_command_line(slow_source: Pa
         file.write(b'{"key":"torn')
     times = {path.name: path.stat().st_mtime_ns for path in (tmp_path / ".out.part" / "masks").iterdir()}
 
-    interrupted = start(slow_source, target, pause_seconds=0.02)
+    interrupted = start(slow_source, target, pause_seconds=0.02, workers=2)
     wait_until(lambda: lines_in(journal) >= kept + 16, interrupted)
     os.killpg(interrupted.pid, signal.SIGINT)  # what Ctrl-C does
     _, messages = interrupted.communicate()
@@ -244,7 +244,7 @@ def test_killed_interrupted_and_gone_on_through_the_command_line(slow_source: Pa
     wait_until(lambda: group_is_gone(interrupted.pid))
     assert not target.exists()
 
-    last = start(slow_source, target, pause_seconds=0)
+    last = start(slow_source, target, pause_seconds=0, workers=0)
     _, messages = last.communicate()
     assert last.returncode == 3, messages  # some annotations are malformed
     again = [name for name, time_ns in times.items() if (target / "masks" / name).stat().st_mtime_ns != time_ns]

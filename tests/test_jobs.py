@@ -174,6 +174,12 @@ def test_what_is_done_is_not_done_again_and_keeps_its_place(journal: Path, capsy
     assert "2 of 4 are done already; going on." in capsys.readouterr().err
 
 
+def test_what_others_left_in_the_journal_is_no_news(journal: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    list(run(Log(), journal, [1, 2]))
+    list(run(Log(), journal, [3]))
+    assert capsys.readouterr().err == ""
+
+
 def test_an_interruption_loses_nothing_that_was_done(journal: Path) -> None:
     work = Log()
     work.stop = 3

@@ -93,7 +93,7 @@ def journaled(
     done = _read_journal(journal)
     keys = [key(item) for item in items]
     rest = [item for item, one in zip(items, keys, strict=True) if one not in done]
-    if done:
+    if len(rest) < len(items):
         say(f"{len(items) - len(rest)} of {len(items)} are done already; going on.")
     results = pooled(work, rest, label=label, name=name, load=load, workers=workers, strict=strict)
     with explained(journal):

@@ -110,9 +110,6 @@ class Batches(DataLoader[Any]):
     """Batches of images (N, 3, H, W) uint8 and masks (N, H, W); a bad file is one InputError, as without workers."""
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
-        if self.persistent_workers and self._iterator is not None:
-            # Without workers torch draws a number here in every epoch: dropout shall not notice the difference.
-            torch.empty((), dtype=torch.int64).random_()
         return _checked(super().__iter__())
 
 
@@ -156,6 +153,8 @@ def training_batches(
         drop_last=True,
         num_workers=workers,
         collate_fn=_collate,
+        # Not torch's own stream, which is dropout's: how often a loader draws from it depends on its workers.
+        generator=torch.Generator(),
         persistent_workers=workers > 0,
         worker_init_fn=one_thread,
         pin_memory=torch.cuda.is_available(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 
 from maskwright.data.formats.coco_json import CocoFile, Id, Picture
 from maskwright.data.formats.listing import SPLIT_NAMES, Options
@@ -59,8 +59,9 @@ def photo_folders(source: Path, files: Sequence[CocoFile], options: Options) -> 
 
 def unusable(picture: Picture, path: Path, file: Path, options: Options) -> str:
     """Why an image cannot be used, or ''."""
-    name = PurePosixPath(picture.file_name)
-    if name.is_absolute() or ".." in name.parts or not name.name or PureWindowsPath(name).drive or "\0" in name.name:
+    parts = picture.file_name.split("/")
+    leaves = not parts[0] or parts[0][1:2] == ":" or ".." in parts  # also C:/photos
+    if leaves or parts[-1] in ("", ".") or "\0" in picture.file_name:
         return (
             f"{file}: image {picture.id} has the file name {picture.file_name!r}, which does not lie in the images' "
             "folder; name it relative to that folder."
