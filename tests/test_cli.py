@@ -111,7 +111,7 @@ def test_left_out_files_are_listed_and_change_the_exit_code(cli: Cli, tmp_path: 
     assert code == 3
     assert json.loads(out)["images"] == 7
     assert json.loads(out)["skipped"][0]["file"].endswith("3.png")
-    assert "1 file was left out" in err
+    assert "Left out, 1 in all" in err
     code, _, err = cli("import", "index", "mine", "strict", "--classes", "a,b,c", "--strict")
     assert code == 2
     assert "3.png" in err

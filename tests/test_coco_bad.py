@@ -16,10 +16,11 @@ from test_cli import run
 
 from maskwright.data.build import Built
 from maskwright.data.doors import Shares, import_dataset
-from maskwright.data.formats.listing import Options
+from maskwright.data.formats import coco
+from maskwright.data.formats.listing import Item, Options
 from maskwright.imageio import write_image
 from maskwright.run import read_csv
-from maskwright.types import InputError
+from maskwright.types import Classes, InputError
 
 GOOD = annotation(1, 1, 7, box(2, 2, 10, 10))
 PIXELS = HW[0] * HW[1]
@@ -47,7 +48,6 @@ SEGMENTATIONS: dict[str, tuple[Any, str]] = {
     "two points": ([[1, 2, 3, 4]], "at least three points"),
     "a flat list": ([1, 2, 9, 2, 9, 9], "at least three points"),
     "points as pairs": ([[[1, 2], [9, 2], [9, 9]]], "at least three points"),
-    "one good part and one of two points": ([*box(1, 1, 9, 9), [1, 1, 2, 2]], "at least three points"),
     "odd numbers": ([[1, 2, 9, 2, 9, 9, 5]], "odd number of coordinates"),
     "not a number": ([[float("nan")] * 6], "not made of lists of numbers"),
     "infinity": ([[1, 2, float("-inf"), 2, 9, 9]], "not made of lists of numbers"),
@@ -390,3 +390,15 @@ def test_the_command_line_lists_everything_and_says_so_by_its_exit_code(
     for option, value in (("--crowd", "igno"), ("--ties", "latest"), ("--max-images", "0")):
         assert cli("again", option, value)[0] == 2
     assert not (tmp_path / "again").exists()
+
+
+@pytest.mark.parametrize("ties", ["later", "smaller"])
+def test_sound_parts_are_painted_and_the_others_named(tmp_path: Path, ties: str) -> None:
+    segmentation = [[1, 1, 9, 1, 9, 9, 1, 9], [1, 1, 2, 2], []]
+    painter = coco.PaintImage(Classes.from_names(["background", "thing"]), {7: 1}, "ignore", ties)
+    item = Item(id="a", image=Path("a.jpg"), note=[(3, 7, False, json.dumps(segmentation).encode())])
+    painted = painter(item, (20, 20))
+    assert painted.mask_HW.sum() == 64
+    assert [(row.file, row.reason) for row in painted.left_out] == [
+        ("annotation 3 of a.jpg", "2 of its parts have fewer than three points; the others are painted")
+    ]

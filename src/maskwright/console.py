@@ -65,7 +65,7 @@ def say_skipped(skipped: Iterable[Skipped], *, shown: int = 20) -> None:
     rows = list(skipped)
     if not rows:
         return
-    say(f"\n{len(rows)} {'file was' if len(rows) == 1 else 'files were'} left out:")
+    say(f"\nLeft out, {len(rows):,} in all:")
     for row in rows[:shown]:
         say(f"  {row.reason if row.file in row.reason else f'{row.file}: {row.reason}'}")
     if len(rows) > shown:

@@ -139,9 +139,10 @@ class Dataset:
         if kept == list(self.samples):
             return self, skipped
         changed = replace(self, samples=tuple(kept))
+        changed = replace(changed, record={**self.record, "fingerprint": changed.fingerprint})
         if not skipped:
             write_csv(table, [sample.to_row() for sample in kept])
-            write_yaml(self.path / "dataset.yaml", {**self.record, "fingerprint": changed.fingerprint})
+            write_yaml(self.path / "dataset.yaml", changed.record)
         return changed, skipped
 
     def image(self, sample: Sample) -> Image:

@@ -180,7 +180,9 @@ class PaintImage:
             for number, value, text in kept:
                 name = _annotation(number, item.image.name)
                 try:
-                    shapes.append(shape_of(name, value, _Segmentation.decode(text), size_hw))
+                    segmentation, remark = sound_parts(_Segmentation.decode(text))
+                    shapes.append(shape_of(name, value, segmentation, size_hw))
+                    left_out += [Skipped(name, remark)] if remark else []
                 except ValueError as error:
                     left_out.append(Skipped(name, str(error)))
             painted = paint_shapes(shapes, self.classes, size_hw, ties=self.ties, blank=blank)
@@ -221,6 +223,18 @@ class PaintImage:
 
 def _annotation(number: Id | None, photo: str) -> str:
     return f"annotation {number} of {photo}"
+
+
+def sound_parts(segmentation: Any) -> tuple[Any, str]:
+    """Polygons without the parts that have fewer than three points, where others remain, and a remark about those."""
+    if not isinstance(segmentation, list):
+        return segmentation, ""
+    sound = [part for part in segmentation if not isinstance(part, list) or len(part) >= 6]
+    if not sound or len(sound) == len(segmentation):
+        return segmentation, ""
+    few = len(segmentation) - len(sound)
+    parts = "one of its parts has" if few == 1 else f"{few} of its parts have"
+    return sound, f"{parts} fewer than three points; the others are painted"
 
 
 def shape_of(name: str, value: int, segmentation: Any, size_hw: tuple[int, int]) -> Shape:

@@ -59,6 +59,8 @@ class Options:
                     str(getattr(self, name)),
                     [one for one in known if one],
                 )
+        if self.groups is not None and self.kind != "groups":
+            raise InputError(f"--groups {self.groups} takes effect with --as groups only; add it.")
         if self.max_images is not None and self.max_images < 1:
             raise InputError(f"--max-images {self.max_images} leaves nothing; give a number from 1.")
 
