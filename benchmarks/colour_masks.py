@@ -54,7 +54,7 @@ def main() -> None:
     options = parser.parse_args()
     rng = np.random.default_rng(0)
     classes = Classes.from_names([f"class {i}" for i in range(options.classes)])
-    reader = ColourReader({item.name: item.colour for item in classes.items}, classes, (), "error")
+    reader = ColourReader({item.colour: item.name for item in classes.items}, classes, (), "error")
     truths = [scene(rng, tuple(options.size), options.classes) for _ in range(options.masks)]
     pictures = [np.ascontiguousarray(colourise(truth, classes)) for truth in truths]
     for truth, picture in zip(truths, pictures, strict=True):

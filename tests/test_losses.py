@@ -24,6 +24,7 @@ from maskwright.losses import (
     Terms,
     build_loss,
     class_weights,
+    describe,
     outputs_for,
     without_effect,
 )
@@ -613,6 +614,17 @@ def test_an_unknown_loss_suggests_the_nearest() -> None:
 def test_every_loss_has_its_options() -> None:
     assert set(LOSSES) == PIXEL | REGION
     assert set(OPTIONS) <= set(LossRecipe.model_fields)
+
+
+def test_a_loss_says_what_it_is_a_mean_of() -> None:
+    assert describe(LossRecipe(), CLASSES) == "cross_entropy"
+    assert describe(LossRecipe(name="dice"), CLASSES) == "dice, over the classes that a batch holds"
+    every = LossRecipe(name="focal_dice", absent="count", weights="inverse", background=False)
+    assert describe(every, CLASSES) == (
+        "focal_dice, over all classes, absent ones counted near 1, pixels weighed by inverse, "
+        "without pixels labelled background"
+    )
+    assert describe(LossRecipe(name="iou", foreground_only=True), TWO).endswith("without a term for background")
 
 
 def test_options_without_effect_are_named() -> None:

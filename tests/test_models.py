@@ -36,7 +36,7 @@ OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
     "unet-resnet34": {"small": TINY_ENCODER},
     "pretrained": {
         "unet": TINY_ENCODER,
-        "fpn": {"architecture": "FPN", "encoder": "tu-test_resnet", "widths": (8, 4)},
+        "fpn": {"architecture": "FPN", "encoder": "tu-test_resnet", "widths": (8,)},
         "deeplab": {"architecture": "DeepLabV3Plus", "encoder": "tu-test_resnet", "widths": (8,)},
     },
     "clip": {
@@ -72,6 +72,7 @@ def test_any_size_goes_in_and_comes_out(options: dict[str, Any]) -> None:
         assert logits.dtype == torch.float32
         assert logits.isfinite().all()
         assert not net.auxiliary, "coarser logits are for training"
+    assert net(pictures(1, 2, count=1)).shape == (1, 3, 1, 2)
 
 
 @pytest.mark.parametrize("options", CASES)
@@ -84,8 +85,11 @@ def test_outputs_are_as_many_as_asked(options: dict[str, Any]) -> None:
 def test_the_gradient_reaches_every_trainable_parameter(options: dict[str, Any]) -> None:
     net = network({**options, "dropout": 0.0}).train()
     for module in net.modules():
+        # What is behind a gate or a norm that starts at 0 learns one step later.
         if isinstance(module, SelfAttention):
-            torch.nn.init.constant_(module.gate, 0.5)  # what is behind a gate of 0 learns one step later
+            torch.nn.init.constant_(module.gate, 0.5)
+        if isinstance(module, torch.nn.BatchNorm2d) and not module.weight.any():
+            torch.nn.init.ones_(module.weight)
     logits = [net(pictures()), *net.auxiliary]
     sum((each * torch.linspace(-1, 1, each.numel()).view_as(each)).sum() for each in logits).backward()
     for name, parameter in net.named_parameters():

@@ -33,7 +33,9 @@ if TYPE_CHECKING:
     from maskwright.run import Run
     from maskwright.scoring.score import evaluate
     from maskwright.story import demo
+    from maskwright.training.ablate import ablate
     from maskwright.training.fit import resume, train
+    from maskwright.training.series import Series, train_seeds
     from maskwright.types import IGNORE, Classes, InputError
 
 __version__ = "0.1.0"
@@ -76,6 +78,9 @@ _HOME = {
     "survey_models": "models.budget",
     "synth_raindrops": "data.drops.synth",
     "train": "training.fit",
+    "ablate": "training.ablate",
+    "Series": "training.series",
+    "train_seeds": "training.series",
     "undo_split": "data.splits.resplit",
     "write_schema": "config",
 }
@@ -118,6 +123,9 @@ __all__ = [
     "survey_models",
     "synth_raindrops",
     "train",
+    "ablate",
+    "Series",
+    "train_seeds",
     "undo_split",
     "write_schema",
 ]

@@ -74,6 +74,15 @@ def _confusion_wide(target_HW: Mask, predicted_HW: Mask, classes: int) -> Confus
     return np.bincount(codes, minlength=classes * classes).reshape(classes, classes).astype(np.int64)
 
 
+def without_labels(confusion_KK: Confusion, class_id: int | None) -> Confusion:
+    """The counts as if pixels labelled `class_id` were ignored: what is predicted there counts nowhere."""
+    if class_id is None:
+        return confusion_KK
+    kept = confusion_KK.copy()
+    kept[class_id] = 0
+    return kept
+
+
 @dataclass(frozen=True, kw_only=True)
 class Scores:
     """Ratios of one confusion matrix; arrays have one entry a class, NaN where a class has no score."""

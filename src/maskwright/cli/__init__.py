@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 
 import maskwright
-from maskwright.cli import audit, augment, doors, patches, runs, split, synth
+from maskwright.cli import ablate, audit, augment, doors, models, patches, runs, split, synth
 from maskwright.console import say
 from maskwright.types import InputError
 
@@ -31,10 +31,12 @@ VERBS: dict[str, Callable[..., None]] = {
     "patches": patches.patches,
     "augment": augment.augment,
     "train": runs.train,
+    "ablate": ablate.ablate,
     "evaluate": runs.evaluate,
     "predict": runs.predict,
     "report": runs.report,
     "recipes": runs.recipes,
+    "models": models.models,
 }
 SYNTH: dict[str, Callable[..., None]] = {"raindrops": synth.raindrops}
 

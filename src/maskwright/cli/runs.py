@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 import maskwright
+from maskwright.cli.ablate import finish_series
 from maskwright.cli.options import AsJson, Device, Precision, Seed, Strict, Weights, finish, quote
 from maskwright.types import InputError
 
@@ -34,10 +35,18 @@ def train(
     ] = None,
     sets: Annotated[list[str] | None, typer.Option("--set", help="A recipe key, as in optim.lr=0.001.")] = None,
     size: Annotated[str | None, typer.Option("--size", help="The one dial: tiny, small or base.")] = None,
+    params: Annotated[str | None, typer.Option("--params", help="Parameters to reach, as in 31M.")] = None,
+    gflops: Annotated[float | None, typer.Option("--gflops", help="10^9 operations an image to reach.")] = None,
     budget: Annotated[float | None, typer.Option("--budget", help="Minutes for everything.")] = None,
+    seeds: Annotated[
+        int | None, typer.Option("--seeds", min=1, help="So many runs with seeds one after the other; mean and spread.")
+    ] = None,
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="Seed of everything random.")] = None,
     workers: Annotated[int | None, typer.Option("--workers", min=0, help="Loader processes.")] = None,
     device: Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda or mps.")] = None,
+    devices: Annotated[
+        int | None, typer.Option("--devices", min=1, help="How many of them share every batch, a process each.")
+    ] = None,
     resume: Annotated[Path | None, typer.Option("--resume", help="Continue this run folder.")] = None,
     strict: Strict = False,
     as_json: AsJson = False,
@@ -45,14 +54,17 @@ def train(
     """Train a model on a data set and write a run folder."""
     dials = {
         "size": size,
+        "model.params": params,
+        "model.gflops": gflops,
         "train.budget": budget,
         "train.seed": seed,
         "data.workers": workers,
         "train.device": device,
+        "train.devices": devices,
     }
     changes = [*(sets or []), *(f"{key}={value}" for key, value in dials.items() if value is not None)]
     if resume is not None:
-        if changes or out is not None or recipe != "default":
+        if changes or out is not None or recipe != "default" or seeds is not None:
             raise InputError("--resume continues a run as it began; leave out --recipe, --set, --out and the dials.")
         result = maskwright.resume(resume, dataset, strict=strict)
     elif dataset is None:
@@ -60,7 +72,11 @@ def train(
     else:
         loaded = maskwright.Recipe.load(recipe, changes)
         folder = out or free_run_folder(dataset, loaded.name)
+        if seeds is not None:
+            finish_series(maskwright.train_seeds(dataset, loaded, out=folder, seeds=seeds, strict=strict), as_json)
         result = maskwright.train(dataset, loaded, out=folder, strict=strict)
+    if not result.first_process:
+        raise typer.Exit
     path = result.run.path
     page = maskwright.report(result.run)
     lines = [

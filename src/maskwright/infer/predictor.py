@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from maskwright.geometry import Letterbox
 from maskwright.infer.device import arithmetic, choose_device, choose_precision
-from maskwright.losses import as_multiclass, outputs_for
+from maskwright.losses import as_multiclass, outputs_for, scores_each_class
 from maskwright.models import Network, build
 from maskwright.run import Run
 from maskwright.types import Classes, Image, InputError, Mask
@@ -30,7 +30,7 @@ class Predictor:
         self.network = network.to(device).to(memory_format=torch.channels_last).eval()
         self.classes: Classes = run.classes
         self.size_hw, self.fit = run.recipe.data.size, run.recipe.data.fit
-        self.one_against_rest = run.recipe.loss.name == "bce"
+        self.one_against_rest = scores_each_class(run.recipe.loss)
         self.device, self.precision = device, precision
 
     @classmethod
@@ -62,8 +62,8 @@ class Predictor:
     def probabilities(self, image_HW3: Image) -> NDArray[np.float32]:
         """Class probabilities (K, H, W) float32 of one image of any size, at its own size.
 
-        They sum to 1 over classes, except for a run trained with BCE on several classes: there each class
-        is scored against the rest.
+        They sum to 1 over classes, except where the loss scores each class against the rest (BCE and
+        its like).
         """
         scores, boxes = self._scores([image_HW3])
         return boxes[0].back_scores(scores[0])

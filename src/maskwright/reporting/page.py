@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
-from pydantic import BaseModel
 
-from maskwright.config import Recipe
 from maskwright.files import read_bytes, read_json, write_text
 from maskwright.reporting import plots
+from maskwright.reporting.settings import settings
 from maskwright.reporting.words import (
     FILTERS,
     cell_text,
@@ -77,6 +76,8 @@ def contents(run: Run) -> dict[str, Any]:
         "curves": curves(run.classes, rows, best),
         "evaluations": evaluations,
         "samples": samples(run),
+        "redrawn": redrawn(run, about),
+        "first": first_batch(run),
         "command": short_command(str(about.get("command", ""))),
         "recipe_path": shlex.quote(str(run.path / "recipe.yaml")),
         "seed": run.recipe.train.seed,
@@ -151,28 +152,6 @@ def shares(classes: Classes, pixels: Sequence[int]) -> list[dict[str, Any]]:
     ]
 
 
-def settings(recipe: Recipe, derived: Mapping[str, str]) -> dict[str, list[dict[str, Any]]]:
-    """Every key of the recipe: those chosen or derived for this run, and those left at their default."""
-    result: dict[str, list[dict[str, Any]]] = {"chosen": [], "default": []}
-    for row, usual in zip(leaves(recipe), leaves(Recipe()), strict=True):
-        reason = str(derived.get(row["key"], "")).partition(": ")[2]
-        row |= {"default": usual["value"], "reason": reason}
-        result["chosen" if reason or row["value"] != row["default"] else "default"].append(row)
-    return result
-
-
-def leaves(section: BaseModel, prefix: str = "") -> list[dict[str, Any]]:
-    """Dotted key, value and meaning of every setting of a recipe, in its order."""
-    found: list[dict[str, Any]] = []
-    for name, value in section:
-        if isinstance(value, BaseModel):
-            found += leaves(value, f"{prefix}{name}.")
-        else:
-            meaning = type(section).model_fields[name].description or ""
-            found.append({"key": prefix + name, "value": value, "meaning": meaning.partition("; derived")[0]})
-    return found
-
-
 def curves(classes: Classes, rows: plots.Rows, best: int | None) -> dict[str, Any] | None:
     """Two figures and their legend, by the last IoU of each class; None before the first epoch ended."""
     if not rows:
@@ -191,6 +170,23 @@ def samples(run: Run) -> list[dict[str, Any]]:
     found = sorted((run.path / "samples").glob("epoch-*.jpg"))
     chosen = sorted({0, len(found) // 2, len(found) - 1}) if found else []
     return [{"epoch": int(found[i].stem.removeprefix("epoch-")) + 1, "uri": embedded(found[i])} for i in chosen]
+
+
+def first_batch(run: Run) -> dict[str, Any] | None:
+    """The first batch as the network saw it, and what the examination before the first step found odd."""
+    picture, record = run.path / "samples" / "first_batch.png", run.path / "doctor.json"
+    if not (picture.is_file() and record.is_file()):
+        return None
+    checks = read_json(record)["checks"]
+    odd = [row["says"] for row in checks if not row["ok"]]
+    return {"uri": embedded(picture), "checks": len(checks), "odd": odd}
+
+
+def redrawn(run: Run, about: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What the encoder's first stage made of validation images; None for a training without one."""
+    picture = run.path / "samples" / "redrawn.jpg"
+    stage = about.get("redrawing")
+    return {"uri": embedded(picture), **stage} if stage and picture.is_file() else None
 
 
 # ---------------------------------------------------------------- an evaluation
@@ -288,5 +284,6 @@ def gallery(folder: Path, mean_iou: Mapping[str, str]) -> list[dict[str, Any]]:
 
 
 def embedded(path: Path) -> str:
-    """A JPEG as a data URI."""
-    return f"data:image/jpeg;base64,{b64encode(read_bytes(path)).decode()}"
+    """A JPEG or PNG as a data URI."""
+    kind = "png" if path.suffix == ".png" else "jpeg"
+    return f"data:image/{kind};base64,{b64encode(read_bytes(path)).decode()}"

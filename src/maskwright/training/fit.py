@@ -2,38 +2,49 @@
 
 from __future__ import annotations
 
-import shlex
 import shutil
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from lightning.pytorch.callbacks import Callback
 
 from maskwright.config import Recipe
 from maskwright.console import Skipped, say, track
+from maskwright.data.augmenting.sampling import count_pixels, measure
 from maskwright.data.dataset import Dataset
-from maskwright.data.loader import count_pixels, open_samples, plain_batches, remove_stale_caches, training_batches
-from maskwright.losses import build_loss, outputs_for
-from maskwright.models import build, parameter_count
-from maskwright.run import Run, environment, now
+from maskwright.data.loader import plain_batches, training_batches
+from maskwright.data.pairs import open_samples, remove_stale_caches
+from maskwright.data.splits.split import split_hash, with_fold
+from maskwright.losses import build_loss, describe, outputs_for
+from maskwright.models import build, initialise, parameter_count
+from maskwright.run import Run, now
+from maskwright.training import processes
+from maskwright.training.begin import new_run, old_run
+from maskwright.training.doctor import examine
+from maskwright.training.freeze import learns_later
 from maskwright.training.keep import Keeper, Progress, Stopper, write_weights
 from maskwright.training.loop import build_trainer, quiet_lightning
-from maskwright.training.plan import resolve
+from maskwright.training.pretrain import pretrain
 from maskwright.training.task import Clock, SegmentationTask
+from maskwright.training.weigh import measure_weights
 from maskwright.types import InputError
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """What a training left: the run, how it ended, the best validation score and what was left out."""
+    """What a training left: the run, how it ended, the best validation score and what was left out.
+
+    `first_process` is false in all but one of the processes that torchrun starts: that one tells the user.
+    """
 
     run: Run
     ended: str
     best_score: float
     best_epoch: int
     skipped: list[Skipped] = field(default_factory=list)
+    first_process: bool = True
 
 
 def train(
@@ -48,22 +59,22 @@ def train(
 
     `sets` are `a.b=c` changes to a recipe given by name. Ctrl-C ends the training after the batch under way
     and leaves a usable run. Raises InputError for a recipe, data set or target that cannot be used, and leaves
-    nothing behind then; with `strict` also for a single file that cannot.
+    nothing behind then; with `strict` also for a single file that cannot. Under torchrun every process calls this
+    alike and gets the same answer; the first one does the writing.
     """
     clock = Clock()
     wanted = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe, sets)
-    data, skipped = opened(dataset, strict)
-    resolved, reasons = resolve(wanted, data.labelled("train"))
-    for key, reason in reasons.items():
-        say(f"{key} = {reason}")
-    about = {"command": shlex.join(sys.argv), "environment": environment(), "derived": reasons}
-    run = Run.create(Path(out), resolved, data.classes, about)
-    try:
-        return fit(run, data, skipped, clock)
-    except InputError:
-        if not run.checkpoint.is_file():
-            shutil.rmtree(run.path, ignore_errors=True)
-        raise
+    processes.join_group()
+    with processes.only_first_speaks():
+        run, data, skipped = processes.shared(lambda: new_run(dataset, wanted, Path(out), strict))
+        try:
+            return processes.in_processes(run.recipe.train.devices, fit, run, data, skipped, clock)
+        except InputError as error:
+            if processes.rank() == 0 and run.checkpoint.is_file():
+                run.write_about({"status": f"stopped: {error}"})
+            elif processes.rank() == 0:
+                shutil.rmtree(run.path, ignore_errors=True)
+            raise
 
 
 def resume(run: Run | str | Path, dataset: Dataset | str | Path | None = None, *, strict: bool = False) -> Trained:
@@ -72,65 +83,77 @@ def resume(run: Run | str | Path, dataset: Dataset | str | Path | None = None, *
     Raises InputError if the run's data set is gone or has changed since.
     """
     clock = Clock()
-    run = run if isinstance(run, Run) else Run.open(run)
-    trained_on = run.about.get("data")
-    if trained_on is None:
-        raise InputError(f"{run.path} stopped before its data were ready; remove it and train again.")
-    data, skipped = opened(dataset if dataset is not None else trained_on["path"], strict)
-    if trained_on["fingerprint"] != data.fingerprint:
-        raise InputError(
-            f"{data.path} is not what {run.path} was trained on (images, masks, splits or classes differ); "
-            "start a new run on it."
-        )
-    return fit(run, data, skipped, clock)
+    processes.join_group()
+    with processes.only_first_speaks():
+        opened_run, data, skipped = processes.shared(lambda: old_run(run, dataset, strict))
+        return processes.in_processes(opened_run.recipe.train.devices, fit, opened_run, data, skipped, clock)
 
 
 def fit(run: Run, data: Dataset, skipped: list[Skipped], clock: Clock) -> Trained:
     """One training of a resolved recipe: what `train` and `resume` share."""
-    recipe, classes = run.recipe, data.classes
+    recipe, classes, part = run.recipe, data.classes, (processes.rank(), processes.count())
+    record = run.write_about if processes.rank() == 0 else (lambda _: None)
     clock.budget_seconds = None if recipe.train.budget is None else 60 * recipe.train.budget
 
     # Data
-    train_samples, val_samples = data.labelled("train"), data.labelled("val")
-    train_pairs = open_samples(data, train_samples, recipe, track)
-    val_pairs = open_samples(data, val_samples, recipe, track)
-    remove_stale_caches(data, [train_pairs, val_pairs])
+    folded = with_fold(data, recipe.data.fold)
+    train_samples, val_samples = folded.labelled("train"), folded.labelled("val")
+    with processes.first_then_others():
+        train_pairs = open_samples(data, train_samples, recipe, track)
+        val_pairs = open_samples(data, val_samples, recipe, track)
+        remove_stale_caches(data, [train_pairs, val_pairs])
     pixels_K = count_pixels(train_pairs, len(classes))
+    balance, measured = measure(train_pairs, recipe, classes)
     facts = {
         "path": str(data.path.resolve()),
         "fingerprint": data.fingerprint,
         "train_images": len(train_samples),
         "val_images": len(val_samples),
-        "test_images": sum(bool(sample.mask) and sample.split == "test" for sample in data.samples),
+        "test_images": sum(bool(sample.mask) and sample.split == "test" for sample in folded.samples),
         "train_pixels": pixels_K.tolist(),
         "split": data.record.get("split", ""),
+        "split_hash": split_hash(data.samples),
+        "fold": recipe.data.fold,
+        **measured,
     }
-    run.write_about({"data": facts, "status": "running"})
+    record({"data": facts, "status": "running"})
 
     # Model, loss, optimiser
     torch.manual_seed(recipe.train.seed)
     network = build(recipe.model, outputs_for(recipe.loss, classes))
+    if not run.checkpoint.is_file():
+        initialise(network, recipe.model)
     if recipe.train.channels_last:
         network = network.to(memory_format=torch.channels_last)
     parameters = parameter_count(network)
     say(f"{recipe.model.name} with {parameters:,} parameters, {len(train_samples)} training images")
-    run.write_about({"parameters": parameters})
-    loss = build_loss(recipe.loss, classes, torch.from_numpy(pixels_K))
+    record({"parameters": parameters})
+    weight_K, weighed = measure_weights(train_pairs, recipe.loss, classes, pixels_K)
+    record({"loss": {"says": describe(recipe.loss, classes), **weighed}})
+    loss = build_loss(recipe.loss, classes, weight_K)
+    val_batches = plain_batches(val_pairs, recipe, part=part)
+    if recipe.train.pretrain.epochs and not run.checkpoint.is_file():
+        first_batches = training_batches(train_pairs, recipe, classes.ignore, balance=balance, part=part)
+        pretrain(run, network, first_batches, val_batches, clock)
     task = SegmentationTask(network, loss, recipe, classes, clock)
+    batches = training_batches(train_pairs, recipe, classes.ignore, task.shrink, balance, part=part)
+    if not run.checkpoint.is_file() and processes.rank() == 0:
+        examine(run, network, loss, batches, pixels_K, weight_K)
 
     # Loop
     keeper, stopper = Keeper(run), Stopper()
-    with quiet_lightning():
-        build_trainer(recipe, run, [keeper, stopper, Progress()]).fit(
+    callbacks: list[Callback] = [keeper, stopper, *([Progress()] if processes.rank() == 0 else [])]
+    with quiet_lightning(), stopper.on_interrupt():
+        build_trainer(recipe, run, callbacks, learns_later=learns_later(task.frozen)).fit(
             task,
-            training_batches(train_pairs, recipe, classes.ignore, task.shrink),
-            plain_batches(val_pairs, recipe),
+            batches,
+            val_batches,
             ckpt_path=run.checkpoint if run.checkpoint.is_file() else None,
             weights_only=False,
         )
 
     # What is left
-    if not (run.path / "weights" / "best.safetensors").is_file():
+    if processes.rank() == 0 and not (run.path / "weights" / "best.safetensors").is_file():
         write_weights(run, "best", task.average)
     ending = {
         "status": stopper.reason,
@@ -140,11 +163,12 @@ def fit(run: Run, data: Dataset, skipped: list[Skipped], clock: Clock) -> Traine
         "best": {"epoch": keeper.best_epoch, "val_score": keeper.best},
         "skipped": [vars(item) for item in skipped],
     }
-    run.write_about(ending)
-    return Trained(run=run, ended=stopper.reason, best_score=keeper.best, best_epoch=keeper.best_epoch, skipped=skipped)
-
-
-def opened(dataset: Dataset | str | Path, strict: bool) -> tuple[Dataset, list[Skipped]]:
-    """The data set with changed files hashed again, and the files that had to be left out."""
-    data = dataset if isinstance(dataset, Dataset) else Dataset.open(dataset)
-    return data.refresh(strict=strict)
+    record(ending)
+    return Trained(
+        run=run,
+        ended=stopper.reason,
+        best_score=keeper.best,
+        best_epoch=keeper.best_epoch,
+        skipped=skipped,
+        first_process=processes.rank() == 0,
+    )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -18,6 +21,7 @@ from maskwright.console import progress_bar, say
 from maskwright.files import write_bytes, write_through
 from maskwright.imageio import colourise, write_image
 from maskwright.run import Run
+from maskwright.training import processes
 from maskwright.training.task import Clock, SegmentationTask
 from maskwright.types import Classes, Image
 
@@ -33,39 +37,50 @@ class Keeper(Callback):
         self.best, self.best_epoch, self.pictures = -1.0, -1, 0
         self.validated = False
 
-    def on_validation_epoch_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
+    def on_validation_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
         assert isinstance(task, SegmentationTask)
         self.validated = True
-        if task.progress() * PICTURES >= self.pictures:
+        every = task.recipe.train.keep_every
+        if task.progress() * PICTURES >= self.pictures or (every and (task.current_epoch + 1) % every == 0):
             self.pictures = int(task.progress() * PICTURES) + 1
-            write_image(
-                self.run.path / "samples" / f"epoch-{task.current_epoch:04d}.jpg",
-                draw_examples(task.val_examples, task.classes),
-            )
+            if processes.rank() == 0:
+                write_image(
+                    self.run.path / "samples" / f"epoch-{task.current_epoch:04d}.jpg",
+                    draw_examples(task.val_examples, task.classes),
+                )
 
     def on_train_epoch_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
         assert isinstance(task, SegmentationTask)
-        row = {
+        task.align()
+        epoch_loss = processes.mean_of(task.epoch_losses)
+        row: dict[str, Any] = {
             "epoch": task.current_epoch,
             "images_seen": task.images_seen,
             "seconds": round(task.clock.seconds(), 1),
-            "lr": task.trainer.optimizers[0].param_groups[0]["lr"],
-            "train_loss": float(np.mean(task.epoch_losses)) if task.epoch_losses else "",
+            "lr": task.rate,
+            "train_loss": "" if math.isnan(epoch_loss) else epoch_loss,
         }
         if self.validated:
-            row |= {"val_loss": float(np.mean(task.val_losses)), "val_score": task.val_score()}
+            row |= {"val_loss": task.val_loss, "val_score": task.val_score()}
             row |= {f"val_iou/{name}": "" if np.isnan(v) else v for name, v in task.val_iou().items()}
         self.rows = [old for old in self.rows if old["epoch"] < task.current_epoch] + [row]
-        self.run.write_metrics(self.rows)
         for name, value in row.items():
             if isinstance(value, float):
                 task.log(name, value, logger=True)
-        # The checkpoint comes last: what it says has been kept is on disk already.
-        write_weights(self.run, "last", task.average)
+        kept = ["last"]
         if self.validated and task.val_score() > self.best:
             self.best, self.best_epoch = task.val_score(), task.current_epoch
-            write_weights(self.run, "best", task.average)
+            kept.append("best")
+        if task.recipe.train.keep_every and (task.current_epoch + 1) % task.recipe.train.keep_every == 0:
+            kept.append(f"epoch-{task.current_epoch:04d}")
         self.validated = False
+        # The checkpoint comes last: what it says has been kept is on disk already.
+        if processes.rank() > 0:
+            trainer.save_checkpoint(self.run.checkpoint)  # gives its part; process 0 writes
+            return
+        self.run.write_metrics(self.rows)
+        for which in kept:
+            write_weights(self.run, which, task.average)
         write_through(self.run.checkpoint, lambda path: trainer.save_checkpoint(path))
 
     def state_dict(self) -> dict[str, Any]:
@@ -83,11 +98,6 @@ class Stopper(Callback):
         self.interrupted = threading.Event()
         self._began, self._validation_began = 0.0, 0.0
         self._batches, self._validated = 0, False
-        self._old_handler: Any = None
-
-    def on_fit_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
-        if threading.current_thread() is threading.main_thread():
-            self._old_handler = signal.signal(signal.SIGINT, self._interrupt)
 
     def on_train_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
         self._began = time.monotonic()
@@ -95,10 +105,17 @@ class Stopper(Callback):
         assert isinstance(task, SegmentationTask)
         self._validated = task.clock.reserve_seconds > 0
 
-    def teardown(self, trainer: L.Trainer, task: L.LightningModule, stage: str) -> None:
-        if self._old_handler is not None:
-            signal.signal(signal.SIGINT, self._old_handler)
-            self._old_handler = None
+    @contextmanager
+    def on_interrupt(self) -> Iterator[None]:
+        """Within the block the first Ctrl-C asks for an end, the second one ends."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = signal.signal(signal.SIGINT, self._interrupt)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         if self.interrupted.is_set():
@@ -108,7 +125,7 @@ class Stopper(Callback):
 
     def on_train_batch_end(self, trainer: L.Trainer, task: L.LightningModule, *_: Any) -> None:
         assert isinstance(task, SegmentationTask)
-        if self.interrupted.is_set():
+        if processes.any_of(self.interrupted.is_set()):
             self.reason = "interrupted"
             trainer.limit_val_batches = 0
             trainer.should_stop = True
@@ -120,7 +137,7 @@ class Stopper(Callback):
             task.clock.reserve_seconds = 0.5 * seconds_a_batch * sum(trainer.num_val_batches) + closing_seconds(
                 task.clock
             )
-        if task.clock.budget_seconds is not None and task.clock.share() >= 1:
+        if task.clock.budget_seconds is not None and processes.of_first(task.clock.share()) >= 1:
             self.reason = "budget used up"
             trainer.check_val_every_n_epoch = 1
             trainer.should_stop = True
@@ -154,18 +171,21 @@ class Progress(Callback):
         text = f"epoch {task.current_epoch + 1}  batch loss {task.batch_loss:.3f}  epoch loss {epoch_loss:.3f}"
         self.bar.update(self.task_id, description=text, completed=1000 * task.progress())
 
-    def on_validation_epoch_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
+    def on_validation_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
         assert isinstance(task, SegmentationTask)
         classes = "  ".join(f"{name} {value:.3f}" for name, value in task.val_iou().items() if not np.isnan(value))
         epoch_loss = float(np.mean(task.epoch_losses)) if task.epoch_losses else float("nan")
-        over = "" if task.recipe.score.background else " without background"
+        over = "" if task.recipe.background_scored else " without background"
         line = f"epoch {task.current_epoch + 1:3d}  {task.clock.seconds():6.0f} s  loss {epoch_loss:.3f}"
         self.bar.console.print(
-            f"{line}  val loss {np.mean(task.val_losses):.3f}  val mean IoU{over} {task.val_score():.4f}  |  {classes}",
+            f"{line}  val loss {task.val_loss:.3f}  val mean IoU{over} {task.val_score():.4f}  |  {classes}",
             markup=False,
         )
 
     def teardown(self, trainer: L.Trainer, task: L.LightningModule, stage: str) -> None:
+        self.bar.stop()
+
+    def on_exception(self, trainer: L.Trainer, task: L.LightningModule, exception: BaseException) -> None:
         self.bar.stop()
 
 

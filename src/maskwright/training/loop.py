@@ -11,9 +11,11 @@ from typing import Literal
 import lightning as L
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.strategies import DDPStrategy
 
 from maskwright.config import Recipe
 from maskwright.run import Run
+from maskwright.training import processes
 
 PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
     "fp32": "32-true",
@@ -23,16 +25,24 @@ PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
 ACCELERATORS = {"cpu": "cpu", "cuda": "gpu", "mps": "mps"}
 
 
-def build_trainer(recipe: Recipe, run: Run, callbacks: list[Callback]) -> L.Trainer:
-    """The loop of one resolved recipe."""
+def build_trainer(recipe: Recipe, run: Run, callbacks: list[Callback], *, learns_later: bool = False) -> L.Trainer:
+    """The loop of one resolved recipe; `learns_later` says that some parameters are without a gradient at first."""
     on_cpu = recipe.train.device == "cpu"
     return L.Trainer(
         accelerator=ACCELERATORS[recipe.train.device],
-        devices=1,
+        devices=processes.count_here(),
+        num_nodes=processes.count() // processes.count_here(),
+        # Sampler and task see to batches and running statistics themselves.
+        strategy=DDPStrategy(find_unused_parameters=learns_later, broadcast_buffers=False)
+        if processes.count() > 1
+        else "auto",
+        use_distributed_sampler=False,
+        sync_batchnorm=processes.count() > 1 and recipe.train.device == "cuda",
         precision=PRECISIONS[recipe.train.precision],
         max_epochs=-1 if recipe.train.budget is not None else recipe.train.epochs,
         check_val_every_n_epoch=recipe.train.validate_every,
         gradient_clip_val=recipe.optim.clip,
+        accumulate_grad_batches=recipe.train.accumulate,
         # Some CUDA kernels have no deterministic form: there it is asked for, not enforced.
         deterministic=(True if on_cpu else "warn") if recipe.train.deterministic else None,
         logger=TensorBoardLogger(run.path, name="", version="tensorboard"),

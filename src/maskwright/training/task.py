@@ -1,4 +1,4 @@
-"""The Lightning module: one step, one validation, the learning rate and the averaged weights."""
+"""The Lightning module: one step, one validation, and what they need to know of the training's progress."""
 
 from __future__ import annotations
 
@@ -11,11 +11,15 @@ from typing import Any
 import lightning as L
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from maskwright.config import OptimRecipe, Recipe
+from maskwright.config import Recipe
 from maskwright.losses import LossFunction
-from maskwright.metrics import Confusion, confusion, mean_iou, scores
+from maskwright.metrics import Confusion, confusion, mean_iou, scores, without_labels
+from maskwright.models import Network
+from maskwright.training import processes
+from maskwright.training.freeze import freeze, frozen_shares
+from maskwright.training.optimise import Plateau, build_optimiser, momentum_at, rate_factor, set_rate, update_average
 from maskwright.types import Classes
 
 EXAMPLES = 4
@@ -28,6 +32,7 @@ class Clock:
 
     budget_seconds: float | None = None
     spent_before: float = 0.0
+    begun_after: float = 0.0
     reserve_seconds: float = 0.0
     began: float = field(default_factory=time.monotonic)
 
@@ -36,54 +41,80 @@ class Clock:
         return self.spent_before + time.monotonic() - self.began
 
     def share(self) -> float:
-        """Share of the budget spent, 1 when only the reserve for the last validation is left."""
+        """Share of the budget spent, 1 when only the reserve for the last validation is left.
+
+        What went by before the last stage began (`begun_after`) is not a share of it.
+        """
         assert self.budget_seconds is not None
-        return min(1.0, self.seconds() / max(1e-6, self.budget_seconds - self.reserve_seconds))
+        left = self.budget_seconds - self.reserve_seconds - self.begun_after
+        return min(1.0, max(0.0, self.seconds() - self.begun_after) / max(1e-6, left))
 
 
 class SegmentationTask(L.LightningModule):
     """Trains `network`; validates and keeps `average`, its exponential moving average (or itself, with ema 0)."""
 
-    def __init__(self, network: nn.Module, loss: LossFunction, recipe: Recipe, classes: Classes, clock: Clock) -> None:
+    def __init__(self, network: Network, loss: LossFunction, recipe: Recipe, classes: Classes, clock: Clock) -> None:
         super().__init__()
         self.network, self.loss, self.recipe, self.classes, self.clock = network, loss, recipe, classes, clock
+        self.frozen = frozen_shares(network, recipe.train.freeze)
+        # What learns later must be known from the start to the optimiser and to processes that share gradients.
+        freeze(network, self.frozen, progress=1.0)
         self.average = copy.deepcopy(network).requires_grad_(False) if recipe.optim.ema > 0 else network
-        self.images_seen, self.total_steps = 0, 1
+        self.images_seen, self.total_steps, self.rate, self.agreed = 0, 1, 0.0, 0.0
         self.epoch_losses: list[float] = []
         self.batch_loss = float("nan")
         self.val_confusion: Confusion = np.zeros((len(classes), len(classes)), np.int64)
         self.val_losses: list[float] = []
+        self.val_loss = float("nan")
         self.val_examples: list[tuple[Tensor, Tensor, Tensor]] = []
+        self.unlabelled = classes.background if recipe.background_ignored else None
         self.plateau = Plateau(recipe.optim)
 
     def on_train_start(self) -> None:
-        self.total_steps = int(self.trainer.num_training_batches) * (self.recipe.train.epochs or 1)
+        steps = int(self.trainer.num_training_batches) // self.recipe.train.accumulate
+        self.total_steps = steps * (self.recipe.train.epochs or 1)
 
     def on_train_epoch_start(self) -> None:
-        # Dropout draws the same after a resume as without one.
-        torch.manual_seed(hash((self.recipe.train.seed, self.current_epoch)) % 2**31)
+        # Dropout draws the same after a resume as without one, and something else in every process.
+        others = [processes.rank()] if processes.rank() else []
+        torch.manual_seed(hash((self.recipe.train.seed, self.current_epoch, *others)) % 2**31)
+        if self.current_epoch > 0:
+            torch.empty((), dtype=torch.int64).random_()  # so that dropout draws as when scores were published
         self.epoch_losses.clear()
+        freeze(self.network, self.frozen, self.progress())
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        factor = rate_factor(self.progress(), self.recipe.optim) * self.plateau.factor
-        for group in self.trainer.optimizers[0].param_groups:
-            group["lr"] = self.recipe.optim.lr * factor
+        if self.clock.budget_seconds is not None:
+            self.agreed = processes.of_first(self.clock.share())
+        optim, progress = self.recipe.optim, self.progress()
+        self.rate = optim.lr * rate_factor(progress, optim) * self.plateau.factor
+        set_rate(self.trainer.optimizers[0], self.rate, momentum_at(progress, optim))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         image_N3HW, target_NHW = batch
         loss = self.loss(self.network(image_N3HW), target_NHW)
-        self.images_seen += len(image_N3HW)
+        for depth, logits in enumerate(self.network.auxiliary, start=1):
+            loss = loss + self.recipe.train.auxiliary**depth * self.loss(logits, target_NHW)
+        self.images_seen += len(image_N3HW) * processes.count()
         self.batch_loss = float(loss.detach())
         self.epoch_losses.append(self.batch_loss)
         return loss
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        if self.average is not self.network:
+        stepped = (batch_idx + 1) % self.recipe.train.accumulate == 0
+        if stepped and self.average is not self.network:
             # Early on the average follows quickly, so that it forgets the random start.
             decay = min(self.recipe.optim.ema, (1 + self.global_step) / (10 + self.global_step))
             update_average(self.average, self.network, decay)
 
+    def align(self) -> None:
+        """Make the processes agree on what is validated and kept; with one process nothing happens."""
+        processes.align_statistics(self.network)
+        if self.average is not self.network:
+            processes.align_statistics(self.average)
+
     def on_validation_epoch_start(self) -> None:
+        self.align()
         self.val_confusion[:] = 0
         self.val_losses.clear()
         self.val_examples.clear()
@@ -96,18 +127,21 @@ class SegmentationTask(L.LightningModule):
         dtype = self.classes.dtype
         truth, guess = (plane.cpu().numpy().astype(dtype) for plane in (target_NHW, ids_NHW))
         rows = (-1, truth.shape[-1])
-        self.val_confusion += confusion(truth.reshape(rows), guess.reshape(rows), len(self.classes))
+        counts = confusion(truth.reshape(rows), guess.reshape(rows), len(self.classes))
+        self.val_confusion += without_labels(counts, self.unlabelled)
         # One from the front of every fourth part: neighbours in a video look all the same.
         if batch_idx * EXAMPLES >= len(self.val_examples) * sum(self.trainer.num_val_batches):
             self.val_examples.append((image_N3HW[0].cpu(), target_NHW[0].cpu(), ids_NHW[0].cpu()))
 
     def on_validation_epoch_end(self) -> None:
+        self.val_confusion = processes.summed(torch.from_numpy(self.val_confusion)).numpy()
+        self.val_loss = processes.mean_of(self.val_losses)
         if not self.trainer.sanity_checking:
             self.plateau.update(self.val_score())
 
     def val_score(self) -> float:
         """Validation mean IoU, with or without background as the recipe says; picks the best weights."""
-        leave_out = None if self.recipe.score.background else self.classes.background
+        leave_out = None if self.recipe.background_scored else self.classes.background
         value = mean_iou(self.val_confusion, leave_out=leave_out)
         return 0.0 if math.isnan(value) else value
 
@@ -118,7 +152,7 @@ class SegmentationTask(L.LightningModule):
     def progress(self) -> float:
         """Share of the training that is over, by time where there is a budget, by steps otherwise."""
         if self.clock.budget_seconds is not None:
-            return self.clock.share()
+            return self.agreed if processes.count() > 1 else self.clock.share()
         return min(1.0, self.global_step / max(1, self.total_steps))
 
     def shrink(self) -> int:
@@ -126,18 +160,13 @@ class SegmentationTask(L.LightningModule):
         return 2 if self.progress() < self.recipe.train.small_first else 1
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        optim = self.recipe.optim
-        kind = torch.optim.AdamW if optim.name == "adamw" else torch.optim.Adam
-        # Weight decay is for kernels; on biases and norms it only shrinks what should be free.
-        kernels = [p for p in self.network.parameters() if p.requires_grad and p.dim() > 1]
-        others = [p for p in self.network.parameters() if p.requires_grad and p.dim() <= 1]
-        groups = [{"params": kernels, "weight_decay": optim.weight_decay}, {"params": others, "weight_decay": 0.0}]
-        return kind(groups, lr=optim.lr)
+        return build_optimiser(self.network.parts(), self.recipe.optim)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["maskwright"] = {
             "images_seen": self.images_seen,
             "seconds": self.clock.seconds(),
+            "begun_after": self.clock.begun_after,
             "reserve": self.clock.reserve_seconds,
             "plateau": vars(self.plateau).copy(),
         }
@@ -145,44 +174,5 @@ class SegmentationTask(L.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         state = checkpoint["maskwright"]
         self.images_seen, self.clock.spent_before = state["images_seen"], state["seconds"]
-        self.clock.reserve_seconds = state["reserve"]
+        self.clock.begun_after, self.clock.reserve_seconds = state["begun_after"], state["reserve"]
         vars(self.plateau).update(state["plateau"])
-
-
-class Plateau:
-    """A factor on the learning rate that drops when the validation score stops rising; 1 for other schedules."""
-
-    def __init__(self, optim: OptimRecipe) -> None:
-        self.active = optim.schedule == "plateau"
-        self.patience, self.drop = optim.plateau_patience, optim.plateau_factor
-        self.factor, self.best, self.since_best, self.waited = 1.0, -1.0, 0, 0
-
-    def update(self, score: float) -> None:
-        """Take one validation score into account."""
-        if score > self.best:
-            self.best, self.since_best, self.waited = score, 0, 0
-            return
-        self.since_best += 1
-        self.waited += 1
-        if self.active and self.waited >= self.patience:
-            self.factor, self.waited = self.factor * self.drop, 0
-
-
-def rate_factor(progress: float, optim: OptimRecipe) -> float:
-    """Learning rate at `progress` (0..1) as a share of the full rate: warm-up, then cosine to 0 or constant."""
-    if progress < optim.warmup:
-        # Never exactly 0: the first step would teach nothing.
-        return max(0.01, progress / optim.warmup)
-    if optim.schedule != "cosine":
-        return 1.0
-    return 0.5 * (1 + math.cos(math.pi * (progress - optim.warmup) / max(1e-9, 1 - optim.warmup)))
-
-
-@torch.no_grad()
-def update_average(average: nn.Module, network: nn.Module, decay: float) -> None:
-    """average <- decay * average + (1 - decay) * network, running statistics included."""
-    for mean, value in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
-        if mean.is_floating_point():
-            mean.lerp_(value, 1 - decay)
-        else:
-            mean.copy_(value)

@@ -118,10 +118,10 @@ def _painted(layout: Layout, size_hw: tuple[int, int], background: int) -> Paint
     if blank != background:
         mask_HW[mask_HW == blank] = background
     problems = {int(i): PROBLEMS[int(problems_N[i])] for i in np.flatnonzero(problems_N)} if problems_N.any() else {}
-    contested = {
-        (int(layout.values_V[old]), int(layout.values_V[new])): int(contested_VV[old, new])
-        for old, new in np.argwhere(contested_VV)
-    }
+    old, new = contested_VV.nonzero()
+    ids_V = layout.values_V.tolist()
+    pairs = zip(old.tolist(), new.tolist(), contested_VV[old, new].tolist(), strict=True)
+    contested = {(ids_V[one], ids_V[other]): pixels for one, other, pixels in pairs}
     return Painting(mask_HW=mask_HW, contested=contested, problems=problems)
 
 
