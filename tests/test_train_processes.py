@@ -74,8 +74,8 @@ def test_processes_share_every_batch_and_every_step() -> None:
 
 @pytest.fixture(scope="module")
 def whole_images(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    """17 images to train on, none with ignored pixels."""
-    return write_shapes(tmp_path_factory.mktemp("processes") / "shapes", {"train": 17, "val": 3}, ignored=False)
+    """17 images to train on, none with ignored pixels; 9 to validate on are two batches here and one there."""
+    return write_shapes(tmp_path_factory.mktemp("processes") / "shapes", {"train": 17, "val": 9}, ignored=False)
 
 
 @pytest.fixture(scope="module")
@@ -145,10 +145,15 @@ def test_torchrun_starts_the_processes_as_well(whole_images: Dataset, alone: Run
     require_equal(run, alone)
 
 
-@pytest.mark.parametrize("sets", [["train.batch=3", "train.devices=2"], ["train.batch=32", "train.devices=16"]])
-def test_what_cannot_be_shared_evenly_is_said(shapes_dataset: Dataset, tmp_path: Path, sets: list[str]) -> None:
+def test_a_batch_that_cannot_be_shared_evenly_is_refused(shapes_dataset: Dataset, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be shared evenly"):
-        maskwright.train(shapes_dataset, quick(*sets), out=tmp_path / "run")
+        maskwright.train(shapes_dataset, quick("train.batch=3", "train.devices=2"), out=tmp_path / "run")
+
+
+def test_every_process_needs_an_image_to_validate_on(tmp_path: Path) -> None:
+    data = write_shapes(tmp_path / "shapes", {"train": 4, "val": 1})
+    with pytest.raises(InputError, match="1 validation image"):
+        maskwright.train(data, quick("train.devices=2"), out=tmp_path / "run")
 
 
 def test_more_devices_than_there_are_is_said(

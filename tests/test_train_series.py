@@ -7,6 +7,7 @@ import json
 import statistics
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -31,7 +32,7 @@ def outcomes(variant: str, *scores: float) -> list[Outcome]:
 
 def words(*others: float) -> str:
     found = [*outcomes("baseline", 0.50, 0.52, 0.54), *outcomes("other", *others)]
-    return next(row["against"] for row in leaderboard(["baseline", "other"], found) if row["variant"] == "other")
+    return next(str(row["against"]) for row in leaderboard(["baseline", "other"], found) if row["variant"] == "other")
 
 
 def test_the_leaderboard_has_mean_and_sample_deviation_best_first() -> None:
@@ -45,7 +46,12 @@ def test_the_leaderboard_has_mean_and_sample_deviation_best_first() -> None:
 
 def test_a_difference_is_said_to_be_one_only_beyond_the_spread() -> None:
     assert "no difference shown" in words(0.51, 0.53, 0.55)
-    assert words(0.70, 0.72, 0.74) == "better by 0.2000, more than the spread between seeds (0.0200)"
+    assert words(0.70, 0.72, 0.74) == (
+        "better by 0.2000, more than the spread between seeds (0.0200); higher with 3 of 3 seeds"
+    )
+    assert words(0.49, 0.53).endswith("no difference shown; higher with 1 of 2 seeds"), (
+        "the third seed is still to come"
+    )
     assert words(0.30, 0.32, 0.34).startswith("worse by 0.2000")
     assert "one seed" in words(0.9)
     assert "no difference shown" in words(0.2, 0.52, 0.99), "a wide spread hides a difference of means"
@@ -71,7 +77,6 @@ def test_values_to_vary_are_yaml(text: str, key: str, values: list[object]) -> N
         ("optim.lr", "not of the form"),
         ("optim.lr=", "not of the form"),
         ("optim.lr=[1", "not of the form"),
-        ("optim.lrr=1,2", r"'optim.lrr'.*'optim\.lr'"),
         ("train.seed=1,2", "--seeds"),
     ],
 )
@@ -81,7 +86,7 @@ def test_what_cannot_be_varied_is_said(text: str, says: str) -> None:
 
 
 def test_one_at_a_time_or_every_combination() -> None:
-    varied = [("optim.lr", [0.01, 0.02]), ("loss.name", ["dice", "focal"])]
+    varied: list[tuple[str, list[Any]]] = [("optim.lr", [0.01, 0.02]), ("loss.name", ["dice", "focal"])]
     alone = plan_variants(SHORT, varied, product=False)
     assert [v.name for v in alone] == ["baseline", "optim.lr=0.02", "loss.name=dice", "loss.name=focal"]
     assert alone[1].recipe.optim.lr == 0.02
@@ -101,9 +106,10 @@ def test_one_at_a_time_or_every_combination() -> None:
         ([("optim.lr", [0.01])], "equals the recipe"),
         ([("optim.lr", [1]), ("optim.lr", [2])], "varied twice"),
         ([("optim.lr", [-1])], "greater than 0"),
+        ([("optim.lrr", [1])], "unknown key 'optim.lrr'; did you mean 'optim.lr'"),
     ],
 )
-def test_a_plan_without_sense_is_refused(varied: list[tuple[str, list[object]]], says: str) -> None:
+def test_a_plan_without_sense_is_refused(varied: list[tuple[str, list[Any]]], says: str) -> None:
     with pytest.raises(InputError, match=says):
         plan_variants(SHORT, varied, product=False)
 

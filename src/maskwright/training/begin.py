@@ -43,7 +43,13 @@ def resolve_all(wanted: Recipe, data: Dataset) -> tuple[Recipe, dict[str, str]]:
 
     Raises InputError for whatever can be known to fail before there are weights.
     """
-    samples = with_fold(data, wanted.data.fold).labelled("train")
+    folded = with_fold(data, wanted.data.fold)
+    samples, checked = folded.labelled("train"), folded.labelled("val")
+    if len(checked) < wanted.train.devices:
+        raise InputError(
+            f"{data.path} has {len(checked)} validation image{'' if len(checked) == 1 else 's'} for "
+            f"train.devices = {wanted.train.devices}; each needs one, so take fewer devices or a larger split."
+        )
     outputs = outputs_for(wanted.loss, data.classes)
     resolved, reasons = resolve(wanted, samples)
     resolved, widths = resolve_widths(resolved, outputs)

@@ -238,11 +238,14 @@ def compared(row: dict[str, Any], baseline: dict[str, Any]) -> str:
     gap = abs(row["mean"] - baseline["mean"])
     if row["deviation"] is None or baseline["deviation"] is None:
         return "one seed: nothing is known of the spread, so this shows no difference"
+    both = [seed for seed in row["scores"] if seed in baseline["scores"]]
+    higher = sum(row["scores"][seed] > baseline["scores"][seed] for seed in both)
+    wins = f"higher with {higher} of {len(both)} seeds"
     spread = ((row["deviation"] ** 2 + baseline["deviation"] ** 2) / 2) ** 0.5
     if gap <= spread:
-        return f"{gap:.4f} is within the spread between seeds ({spread:.4f}): no difference shown"
+        return f"{gap:.4f} is within the spread between seeds ({spread:.4f}): no difference shown; {wins}"
     word = "better" if row["mean"] > baseline["mean"] else "worse"
-    return f"{word} by {gap:.4f}, more than the spread between seeds ({spread:.4f})"
+    return f"{word} by {gap:.4f}, more than the spread between seeds ({spread:.4f}); {wins}"
 
 
 def score_name(split: str) -> str:
