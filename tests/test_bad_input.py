@@ -6,6 +6,7 @@ import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -174,16 +175,15 @@ def test_a_full_or_read_only_disk_ends_the_import_which_then_goes_on(
     source: Path, monkeypatch: pytest.MonkeyPatch, number: int, says: str, after: int
 ) -> None:
     calls = iter(range(after))
-    real = Path.write_bytes
 
-    def failing(path: Path, data: bytes) -> int:
+    def failing(*arguments: Any, **options: Any) -> Any:
         if next(calls, None) is None:
             raise OSError(number, os.strerror(number))
-        return real(path, data)
+        return open(*arguments, **options)
 
     before = everything_near(source)
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "write_bytes", failing)
+        patch.setattr("maskwright.files.open", failing, raising=False)
         with pytest.raises(InputError, match=says) as caught:
             bring_in(source)
     if not after:
