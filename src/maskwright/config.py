@@ -195,7 +195,8 @@ class LossRecipe(Section):
         default=True, description="false treats pixels of the background class as ignored, in the loss and in the score"
     )
     foreground_only: bool = Field(
-        default=False, description="region losses: no term for the background; its pixels still count against the others"
+        default=False,
+        description="region losses: no term for the background; its pixels still count against the others",
     )
     absent: Literal["skip", "count"] = Field(
         default="skip", description="region losses: a class without a label in the batch has no term, or one near 1"
