@@ -346,13 +346,6 @@ def test_masks_alone_take_their_photos_later(tmp_path: Path) -> None:
     assert np.array_equal(full.image(full.samples[1]), photo(HW, seed=1))
 
 
-def test_only_the_first_images_are_taken(tmp_path: Path) -> None:
-    source = write_annotations(tmp_path / "x.json", [picture(i) for i in range(9)], [])
-    assert [item.id for item in read_alone(source, max_images=4).items] == ["0", "1", "2", "3"]
-    with pytest.raises(InputError, match="--max-images 0 leaves nothing"):
-        Options(max_images=0)
-
-
 def put(folder: Path, *names: str) -> None:
     for name in names:
         write_image_at(folder / name)

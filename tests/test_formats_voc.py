@@ -12,9 +12,10 @@ from PIL import Image as PILImage
 
 from maskwright.data.doors import convert_dataset
 from maskwright.data.formats import FORMATS
+from maskwright.data.formats.cvat import read_labelmap
 from maskwright.data.formats.listing import Options
 from maskwright.data.formats.voc import NAMES as VOC_NAMES
-from maskwright.data.formats.voc import VOID, palette, read_labelmap
+from maskwright.data.formats.voc import VOID, palette
 from maskwright.types import InputError, Mask
 
 
@@ -89,10 +90,10 @@ def test_voc_other_classes_come_from_a_labelmap(voc: tuple[Path, Mask]) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("road;1;2;3\n", "line 1: 'road;1;2;3' is not name:r,g,b"),
-        ("a:1,2,3::\na:4,5,6::\n", "line 2: 'a' or its colour is there twice"),
-        ("a:1,2,3::\nb:1,2,3::\n", "line 2: 'b' or its colour is there twice"),
-        ("# only a remark\n", "names no class"),
+        ("road;1;2;3\n", "line 1 is not 'label:r,g,b::'"),
+        ("a:1,2,3::\na:4,5,6::\n", "line 2: 'a' is listed twice"),
+        ("a:1,2,3::\nb:1,2,3::\n", "'a' and 'b' share the colour"),
+        ("# only a remark\n", "lists no label"),
     ],
 )
 def test_a_broken_labelmap_names_its_line(tmp_path: Path, text: str, says: str) -> None:

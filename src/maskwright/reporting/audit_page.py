@@ -8,13 +8,13 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from maskwright.files import read_json, write_text
+from maskwright.files import read_json
 from maskwright.reporting import audit_plots
 from maskwright.reporting.page import LARGEST_MATRIX, embedded
-from maskwright.reporting.words import DASH, FILTERS, cell_text, count_text
+from maskwright.reporting.render import write_page
+from maskwright.reporting.words import DASH, cell_text, count_text
 from maskwright.types import Classes, InputError
 
 SEVERITIES = ("error", "warning", "note")
@@ -36,17 +36,7 @@ def audit_page(folder: str | Path, *, out: Path | None = None) -> Path:
     audit = read_json(folder / "audit.json")
     if not isinstance(audit, dict) or audit.get("format") != FORMAT:
         raise InputError(f"{folder}/audit.json has a format this version does not know; audit the data set again.")
-    templates = Environment(
-        loader=PackageLoader(__package__),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    templates.filters |= FILTERS
-    target = out or folder / "index.html"
-    write_text(target, templates.get_template("audit.html").render(contents(audit, folder)))
-    return target
+    return write_page(out or folder / "index.html", "audit.html", contents(audit, folder))
 
 
 def contents(audit: Mapping[str, Any], folder: Path) -> dict[str, Any]:

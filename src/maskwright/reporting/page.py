@@ -9,14 +9,13 @@ from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from maskwright.files import read_bytes, read_json, write_text
+from maskwright.files import read_bytes, read_json
 from maskwright.reporting import plots
+from maskwright.reporting.render import write_page
 from maskwright.reporting.settings import settings
 from maskwright.reporting.words import (
-    FILTERS,
     cell_text,
     count_text,
     duration,
@@ -39,17 +38,7 @@ def report(run: Run | str | Path, *, out: Path | None = None) -> Path:
     Raises InputError if `run` is no run folder or the page cannot be written.
     """
     run = run if isinstance(run, Run) else Run.open(run)
-    target = out or run.path / "report.html"
-    templates = Environment(
-        loader=PackageLoader(__package__),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    templates.filters |= FILTERS
-    write_text(target, templates.get_template("report.html").render(contents(run)))
-    return target
+    return write_page(out or run.path / "report.html", "report.html", contents(run))
 
 
 def contents(run: Run) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def read(source: Path, options: Options) -> Listing:
             )
     return Listing(
         classes=classes,
-        items=items[: options.max_images],
+        items=items,
         paint=PaintImage(classes, table, options.crowd, options.ties),
         photo=None if options.without_images else photo_file,
         load=_Loader(files),

@@ -58,7 +58,7 @@ def read(source: Path, options: Options) -> Listing:
         notes.append(f"without a mask, so unlabelled: {len(bare)} photos")
     return Listing(
         classes=labels.classes,
-        items=[*items, *(item for item in unlabelled if item.id not in taken)][: options.max_images],
+        items=[*items, *(item for item in unlabelled if item.id not in taken)],
         paint=FromFile(_reader(colours, labels, options)),
         alone=[*alone, *_nowhere(splits, images)],
         notes=notes,

@@ -76,7 +76,7 @@ def read(source: Path, options: Options) -> Listing:
     labels = class_table([*dump.labels, *sorted(dump.used)], source, options, colours=colours)
     return Listing(
         classes=labels.classes,
-        items=items[: options.max_images],
+        items=items,
         paint=PaintXml(labels, options.ties),
         photo=None if options.without_images else photo_file,
         alone=alone + twins,

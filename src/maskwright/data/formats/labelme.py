@@ -62,7 +62,7 @@ def read(source: Path, options: Options) -> Listing:
     labels = class_table([*_listed(source), *sorted(found)], source, options)
     return Listing(
         classes=labels.classes,
-        items=items[: options.max_images],
+        items=items,
         paint=PaintJson(labels, options.ties),
         photo=None if options.without_images else photo,
         alone=alone + twins,

@@ -101,7 +101,7 @@ def read(source: Path, options: Options) -> Listing:
     table = class_table(sorted(labels), source, options)
     return Listing(
         classes=table.classes,
-        items=items[: options.max_images],
+        items=items,
         paint=PaintRegions(table, options.ties),
         photo=None if options.without_images else photo_file,
         load=_load,

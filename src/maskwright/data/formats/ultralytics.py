@@ -49,7 +49,7 @@ def read(source: Path, options: Options) -> Listing:
     ids = _mapped(own, data.get("label_mapping"), classes, source)
     return Listing(
         classes=classes,
-        items=items[: options.max_images],
+        items=items,
         paint=FromFile(Renamer(ids, classes, options)),
         alone=alone + twins,
     )

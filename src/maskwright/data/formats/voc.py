@@ -7,7 +7,6 @@ as CVAT and Datumaro write it; there, colours count.
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable
@@ -20,6 +19,7 @@ import numpy as np
 from maskwright.console import Skipped
 from maskwright.data.dataset import Dataset, Sample
 from maskwright.data.formats.colour import ColourReader
+from maskwright.data.formats.cvat import read_labelmap
 from maskwright.data.formats.index import Renamer
 from maskwright.data.formats.listing import SPLIT_NAMES, FromFile, Item, Listing, Options, each_sample
 from maskwright.files import list_files, put_bytes, read_bytes, write_text
@@ -146,24 +146,6 @@ def _reader(root: Path, options: Options) -> tuple[Classes, VocReader | ColourRe
     return classes, ColourReader(
         {colour: name for name, colour in table.items()}, classes, tuple(colours), options.unknown or "error"
     )
-
-
-def read_labelmap(path: Path) -> dict[str, Colour]:
-    """Class name -> colour from lines of `name:r,g,b:parts:actions`; other lines that begin with # are remarks."""
-    table: dict[str, Colour] = {}
-    for number, line in enumerate(read_bytes(path).decode("utf-8-sig", errors="replace").splitlines(), start=1):
-        match = re.fullmatch(r"\s*(.+?)\s*:\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*(?::.*)?", line)
-        if match is None:
-            if line.strip() and not line.lstrip().startswith("#"):
-                raise InputError(f"{path}, line {number}: '{line.strip()}' is not name:r,g,b:parts:actions.")
-            continue
-        name, red, green, blue = match[1], int(match[2]), int(match[3]), int(match[4])
-        if name in table or (red, green, blue) in table.values():
-            raise InputError(f"{path}, line {number}: '{name}' or its colour is there twice; give each class its own.")
-        table[name] = (red, green, blue)
-    if not table:
-        raise InputError(f"{path} names no class; write lines of name:r,g,b:parts:actions.")
-    return table
 
 
 class VocReader:

@@ -44,7 +44,7 @@ def read(source: Path, options: Options) -> Listing:
     bare = sum(not item.note for item in items)
     return Listing(
         classes=labels.classes,
-        items=items[: options.max_images],
+        items=items,
         paint=PaintLines(labels, names, options.ties),
         alone=alone,
         notes=[*labels.notes, *([f"without a label file, so background only: {bare} photos"] if bare else [])],
