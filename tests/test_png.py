@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import cv2
@@ -67,6 +69,14 @@ def test_views_with_gaps_are_written_as_they_look(step: int) -> None:
 def test_equal_planes_give_equal_files() -> None:
     plane = np.tile(np.arange(40, dtype=np.uint8), (30, 1))
     assert encode_plane(plane, None) == encode_plane(plane.copy(order="F"), None)
+
+
+def test_equal_planes_give_equal_files_in_any_thread() -> None:
+    planes = [np.full((5, 6), 255, np.uint8), np.eye(21, 25, dtype=np.uint8), np.ones((5, 6), np.uint8)] * 8
+    alone = [encode_plane(plane, PALETTE) for plane in planes]
+    for _ in range(20):
+        with ThreadPoolExecutor(4) as pool:
+            assert list(pool.map(partial(encode_plane, palette_N3=PALETTE), planes)) == alone
 
 
 def test_flat_masks_stay_small() -> None:

@@ -27,10 +27,20 @@ def encode_plane(plane_HW: NDArray[np.uint8] | NDArray[np.uint16], palette_N3: N
     lines[:, 0] = _NO_FILTER
     lines[:, 1:] = plain
     header = struct.pack(">IIBBBBB", columns, rows, depth, 0 if palette_N3 is None else 3, 0, 0, 0)
-    chunks = [(b"IHDR", header), (b"IDAT", isal_zlib.compress(lines, _LEVEL)), (b"IEND", b"")]
+    chunks = [(b"IHDR", header), (b"IDAT", _deflated(lines)), (b"IEND", b"")]
     if palette_N3 is not None:
         chunks.insert(1, (b"PLTE", palette_N3[:256].tobytes()))
     return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, data) for kind, data in chunks)
+
+
+def _deflated(lines: NDArray[np.uint8]) -> bytes:
+    """The same bytes for the same pixels, always: fingerprints of data sets rest on them.
+
+    A compressor object and not `isal_zlib.compress`, which starts from memory that it does not clear: what it finds
+    there, and so its output, depends on what other threads did before.
+    """
+    compressor = isal_zlib.compressobj(_LEVEL)
+    return bytes(compressor.compress(lines) + compressor.flush())
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:
