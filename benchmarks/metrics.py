@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
-from maskwright.metrics import confusion
+from maskwright.metrics.counts import confusion
 
 Counts = NDArray[np.int64]
 Mask = NDArray[np.uint8]

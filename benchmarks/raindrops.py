@@ -28,7 +28,7 @@ from maskwright.data.drops.synth import synth_raindrops
 from maskwright.data.formats.listing import Options
 from maskwright.imageio import IMAGE_SUFFIXES, overlay, write_image
 from maskwright.infer.predictor import Predictor
-from maskwright.metrics import confusion, scores
+from maskwright.metrics.counts import confusion, scores
 from maskwright.training.fit import train
 from maskwright.types import Image, Mask
 

@@ -28,7 +28,7 @@ from maskwright.data.dataset import Dataset, Sample
 from maskwright.data.loader import training_batches
 from maskwright.data.pairs import open_samples
 from maskwright.losses import build_loss
-from maskwright.metrics import confusion, mean_iou
+from maskwright.metrics.counts import confusion, mean_iou
 from maskwright.models import Network, build
 from maskwright.training.task import update_average
 

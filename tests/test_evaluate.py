@@ -13,7 +13,7 @@ import maskwright
 from maskwright.data.dataset import Dataset
 from maskwright.files import read_json
 from maskwright.imageio import read_image, read_mask, write_image
-from maskwright.metrics import confusion, mean_iou
+from maskwright.metrics.counts import confusion, mean_iou
 from maskwright.run import Run, read_csv
 from maskwright.scoring.score import gallery_choice
 from maskwright.types import InputError

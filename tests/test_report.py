@@ -21,7 +21,7 @@ from playwright.sync_api import Browser, sync_playwright
 from maskwright.config import Recipe
 from maskwright.files import write_json
 from maskwright.imageio import write_image
-from maskwright.metrics import DEFINITIONS, mean_iou, scores, summary
+from maskwright.metrics.counts import DEFINITIONS, mean_iou, scores, summary
 from maskwright.reporting.page import report
 from maskwright.reporting.words import cell_text, duration, percent, score_text, value_text
 from maskwright.run import Run, read_csv

@@ -15,7 +15,7 @@ from maskwright.data.augmenting.sampling import count_pixels
 from maskwright.data.dataset import Dataset
 from maskwright.data.pairs import Decoded
 from maskwright.losses import CLASS_WEIGHTS
-from maskwright.metrics import mean_iou, without_labels
+from maskwright.metrics.counts import mean_iou, without_labels
 from maskwright.run import Run
 from maskwright.training.weigh import measure_weights, ratio, weights_text
 from maskwright.types import InputError

@@ -17,7 +17,7 @@ from maskwright.data.splits.split import with_fold
 from maskwright.files import write_json
 from maskwright.imageio import colourise, overlay, write_image
 from maskwright.infer.predictor import Predictor
-from maskwright.metrics import DEFINITIONS, Confusion, confusion, mean_iou, scores, summary, without_labels
+from maskwright.metrics.counts import DEFINITIONS, Confusion, confusion, mean_iou, scores, summary, without_labels
 from maskwright.run import Run, now
 from maskwright.types import Classes, Image, InputError, Mask
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from maskwright.config import Recipe
 from maskwright.losses import LossFunction
-from maskwright.metrics import Confusion, confusion, mean_iou, scores, without_labels
+from maskwright.metrics.counts import Confusion, confusion, mean_iou, scores, without_labels
 from maskwright.models import Network
 from maskwright.training import processes
 from maskwright.training.freeze import freeze, frozen_shares

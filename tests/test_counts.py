@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 from torchmetrics.classification import MulticlassConfusionMatrix, MulticlassJaccardIndex
 
-from maskwright.metrics import DEFINITIONS, confusion, mean_iou, scores, summary
+from maskwright.metrics.counts import DEFINITIONS, confusion, mean_iou, scores, summary
 from maskwright.types import Classes, Mask
 
 IGNORE = 255
