@@ -60,6 +60,9 @@ def test_a_changed_mask_makes_a_new_cache_and_the_stale_one_goes(shapes_dataset:
     assert (new[0][1] != 1).all()
     assert len(cache_files(data)) == 6
     remove_stale_caches(data, [new, val])
+    assert len(cache_files(data)) == 6, "another training may be using it"
+    del old
+    remove_stale_caches(data, [new, val])
     assert len(cache_files(data)) == 4
     assert not cache_files(data) & before
 

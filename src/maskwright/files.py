@@ -225,6 +225,29 @@ def _claimed(stage: Path) -> Iterator[BinaryIO]:
         yield mark
 
 
+def hold(path: Path) -> BinaryIO:
+    """Open a file that other processes shall not delete while the handle lives; they ask `is_held`."""
+    handle = path.open("rb")
+    if sys.platform != "win32":
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(handle, fcntl.LOCK_SH)
+    return handle
+
+
+def is_held(path: Path) -> bool:
+    """Whether somebody holds the file open with `hold`."""
+    if sys.platform == "win32":
+        return False  # an open file cannot be deleted there anyway
+    try:
+        with path.open("rb") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # it is gone, or the file system has no locks
+        return False
+    return False
+
+
 def _job_hash(job: Mapping[str, Any]) -> str:
     """What another version of this program has begun is another job."""
     try:

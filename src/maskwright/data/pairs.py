@@ -6,14 +6,14 @@ import hashlib
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from maskwright.config import Recipe
 from maskwright.data.dataset import Dataset, Sample
-from maskwright.files import write_through
+from maskwright.files import hold, is_held, write_through
 from maskwright.geometry import Letterbox
 from maskwright.types import Image, InputError, Mask
 
@@ -59,7 +59,7 @@ class Cached:
     """The same samples from two memory-mapped uint8 files, made on first use.
 
     The files' name is a hash of the working size and of every sample's content hashes, so a changed image or
-    mask makes a new cache; caches that no longer fit are removed.
+    mask makes a new cache; caches that no longer fit and that no other training holds are removed.
     """
 
     def __init__(self, source: Decoded, folder: Path, progress: Progress) -> None:
@@ -69,6 +69,7 @@ class Cached:
         self.images_path, self.masks_path = folder / f"{key}.images", folder / f"{key}.masks"
         if not (self.images_path.is_file() and self.masks_path.is_file()):
             _build_cache(self, source, progress)
+        self._held: BinaryIO | None = hold(self.images_path)
         self._maps: tuple[NDArray[np.uint8], Mask] | None = None
 
     def __len__(self) -> int:
@@ -84,7 +85,7 @@ class Cached:
 
     def __getstate__(self) -> dict[str, object]:
         # A worker opens the maps itself instead of receiving their content.
-        return {**self.__dict__, "_maps": None}
+        return {**self.__dict__, "_maps": None, "_held": None}
 
     def open_maps(self, images_path: Path, masks_path: Path, how: str) -> tuple[NDArray[np.uint8], Mask]:
         """Memory maps of shape (N, H, W, 3) and (N, H, W)."""
@@ -137,8 +138,9 @@ def open_samples(dataset: Dataset, samples: Sequence[Sample], recipe: Recipe, pr
 
 
 def remove_stale_caches(dataset: Dataset, keep: Sequence[Decoded | Cached]) -> None:
-    """Delete cache files of this data set that none of `keep` uses."""
-    used = {path for item in keep if isinstance(item, Cached) for path in (item.images_path, item.masks_path)}
-    for path in (dataset.path / ".cache").glob("*.*s"):
-        if path not in used:
-            path.unlink(missing_ok=True)
+    """Delete cache files of this data set that none of `keep` uses, and no other training that runs now."""
+    used = {item.images_path for item in keep if isinstance(item, Cached)}
+    for images_path in (dataset.path / ".cache").glob("*.images"):
+        if images_path not in used and not is_held(images_path):
+            images_path.unlink(missing_ok=True)
+            images_path.with_suffix(".masks").unlink(missing_ok=True)
