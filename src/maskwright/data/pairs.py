@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,7 +70,8 @@ class Cached:
         self.images_path, self.masks_path = folder / f"{key}.images", folder / f"{key}.masks"
         if not (self.images_path.is_file() and self.masks_path.is_file()):
             _build_cache(self, source, progress)
-        self._held: BinaryIO | None = hold(self.images_path)
+        # Until this object goes, so that no other training takes the files for stale.
+        weakref.finalize(self, hold(self.images_path).close)
         self._maps: tuple[NDArray[np.uint8], Mask] | None = None
 
     def __len__(self) -> int:
@@ -85,7 +87,7 @@ class Cached:
 
     def __getstate__(self) -> dict[str, object]:
         # A worker opens the maps itself instead of receiving their content.
-        return {**self.__dict__, "_maps": None, "_held": None}
+        return {**self.__dict__, "_maps": None}
 
     def open_maps(self, images_path: Path, masks_path: Path, how: str) -> tuple[NDArray[np.uint8], Mask]:
         """Memory maps of shape (N, H, W, 3) and (N, H, W)."""
