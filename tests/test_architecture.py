@@ -15,7 +15,7 @@ import maskwright
 HOME = Path(maskwright.__file__).parent
 FILES = sorted(HOME.rglob("*.py"))
 LAYERS = [
-    {"types", "config", "run", "files", "png", "imageio", "geometry", "console"},
+    {"types", "config", "run", "files", "png", "imageio", "geometry", "console", "compiled"},
     {"data", "models", "losses", "metrics"},
     {"infer"},
     {"scoring", "prompt"},
@@ -27,8 +27,10 @@ LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
 LONG_FILES = {"config.py": "a line or two for every key of the recipe, on one page"}
 LONG_FUNCTIONS = {
     "cli/doors.py:import_": "most lines declare its options",
+    "cli/evaluate.py:evaluate": "most lines declare its options",
     "cli/patches.py:patches": "most lines declare its options",
     "cli/synth.py:raindrops": "most lines declare its options",
+    "cli/stress.py:stress": "most lines declare its options",
     "cli/runs.py:train": "most lines declare its options",
     "training/fit.py:fit": "data, model, optimiser, loop, evaluation, in that order, on one page",
 }

@@ -155,6 +155,27 @@ def test_narrow_and_wide_may_be_mixed() -> None:
     assert np.array_equal(confusion(target, predicted.astype(np.uint16), 5), confusion(target, predicted, 5))
 
 
+@given(st.integers(0, 10**6), st.integers(0, 70), st.integers(1, 40), st.sampled_from([1, 3, 12, 255, 256, 300]))
+def test_runs_of_any_length_and_place_are_counted(seed: int, pixels: int, run: int, count: int) -> None:
+    rng = np.random.default_rng(seed)
+    lanes = rng.choice(np.array([0, 1, 2, 11, 12, 127, 128, 254, 255], np.uint8), (2, pixels + 8))
+    target, predicted = (np.repeat(lane, rng.integers(1, run + 1, len(lane)))[: pixels + 8] for lane in lanes)
+    target, predicted = target[None, seed % 8 :], predicted[None, seed % 5 :][:, : pixels + 8 - seed % 8]
+    target = target[:, : predicted.shape[1]]
+    expected = np.zeros((count, count), np.int64)
+    for t, p in zip(target[0].tolist(), predicted[0].tolist(), strict=True):
+        if t < count and p < count:
+            expected[t, p] += 1
+    assert np.array_equal(confusion(target, predicted, count), expected)
+
+
+def test_masks_that_may_not_be_written_are_counted() -> None:
+    target, predicted = masks(6)
+    expected = confusion(target, predicted, 5)
+    target.flags.writeable = False
+    assert np.array_equal(confusion(target, predicted, 5), expected)
+
+
 def test_views_and_slices_are_counted_right() -> None:
     target, predicted = masks(5, hw=(40, 40))
     part = (slice(None, None, 3), slice(35, 2, -2))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,10 @@ from maskwright.data.dataset import Dataset
 from maskwright.files import read_json
 from maskwright.imageio import read_image, read_mask, write_image
 from maskwright.metrics.counts import confusion, mean_iou
-from maskwright.run import Run, read_csv
-from maskwright.scoring.score import gallery_choice
+from maskwright.run import Run, read_counts, read_csv
+from maskwright.scoring import score
+from maskwright.scoring.gallery import gallery_choice
+from maskwright.scoring.observe import Observer
 from maskwright.types import InputError
 
 
@@ -50,15 +53,83 @@ def test_batch_size_changes_no_count(trained: tuple[Run, Dataset]) -> None:
 
 def test_the_folder_holds_scores_rows_definitions_and_a_gallery(trained: tuple[Run, Dataset]) -> None:
     run, data = trained
-    maskwright.evaluate(run, split="val", device="cpu", precision="fp32")
+    result = maskwright.evaluate(run, split="val", device="cpu", precision="fp32", surface_px=1.0)
     folder = run.evaluation_folder("val")
+    assert result.folder == folder
     scores = read_json(folder / "scores.json")
     assert {"mean_iou", "mean_iou_no_background", "pixel_accuracy", "confusion", "definitions"} <= scores.keys()
-    assert {"iou", "dice", "precision", "recall"} <= scores["classes"][0].keys()
+    assert {"iou", "dice", "precision", "recall", "specificity", "boundary_iou"} <= scores["classes"][0].keys()
+    assert scores["source"] == {"kind": "run", "path": str(run.path.resolve()), "name": "run"}
     assert "absent" in scores["definitions"]
     assert scores["dataset"]["fingerprint"] == data.fingerprint
+    assert [row["name"] for row in scores["surface"]] == list(data.classes.names)
     assert [row["id"] for row in read_csv(folder / "images.csv")] == [s.id for s in data.labelled("val")]
+    assert [row["name"] for row in read_csv(folder / "classes.csv")] == list(data.classes.names)
+    assert (folder / "scores.txt").read_text().splitlines() == result.table
     assert (folder / "gallery" / "worst-0-errors.jpg").is_file()
+    assert (folder / "weak.json").is_file()
+    counted = read_counts(folder)
+    assert counted.ids.tolist() == [s.id for s in data.labelled("val")]
+    assert counted.tally_N3K[:, 1].sum() == scores["pixels"]
+
+
+def test_an_interrupted_evaluation_leaves_the_last_one_or_none(
+    trained: tuple[Run, Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, _ = trained
+    out = tmp_path / "scored"
+    maskwright.evaluate(run, out=out, device="cpu", precision="fp32")
+    before = (out / "scores.json").read_bytes()
+
+    def interrupt(*arguments: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Observer, "__call__", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            maskwright.evaluate(run, out=out, device="cpu", precision="fp32")
+    assert (out / "scores.json").read_bytes() == before, "nothing was written yet"
+    with monkeypatch.context() as patch:
+        patch.setattr(score, "write_gallery", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            maskwright.evaluate(run, out=out, device="cpu", precision="fp32")
+    assert not (out / "scores.json").exists(), "what is half-written is not called complete"
+
+
+def test_probabilities_are_calibrated_against_the_label(trained: tuple[Run, Dataset], tmp_path: Path) -> None:
+    run, data = trained
+    result = maskwright.evaluate(run, out=tmp_path / "scored", device="cpu", precision="fp32")
+    predictor = maskwright.Predictor.load(run, device="cpu", precision="fp32")
+    losses, briers = [], []
+    gaps: dict[int, list[float]] = {}
+    for sample in data.labelled("test"):
+        truth, scores_KHW = data.mask(sample), predictor.probabilities(data.image(sample)).astype(float)
+        for y, x in np.argwhere(truth != 255):
+            p = scores_KHW[:, y, x]
+            losses.append(-np.log(max(p[truth[y, x]], 1e-7)))
+            briers.append(((p - np.eye(3)[truth[y, x]]) ** 2).sum())
+            gap = gaps.setdefault(min(int(p.max() * 15), 14), [0.0])
+            gap[0] += p.max() - (p.argmax() == truth[y, x])
+    found = result.scores["calibration"]
+    assert found["nll"] == pytest.approx(np.mean(losses), rel=1e-3)
+    assert found["brier"] == pytest.approx(np.mean(briers), rel=1e-3)
+    assert found["ece"] == pytest.approx(sum(abs(gap[0]) for gap in gaps.values()) / len(losses), abs=1e-3)
+    low, high = found["intervals"]["nll"]
+    assert low <= found["nll"] <= high
+
+
+def test_background_can_be_left_out_of_every_count(tmp_path: Path) -> None:
+    data = write_shapes(tmp_path / "shapes", {"train": 4, "val": 2, "test": 3})
+    recipe = quick("train.epochs=1", "loss.background=false")
+    run = maskwright.train(data, recipe, out=tmp_path / "run").run
+    result = maskwright.evaluate(run, device="cpu", precision="fp32", surface_px=1.0)
+    assert result.confusion_KK[0].sum() == 0
+    assert result.scores["classes"][0]["pixels"] == 0
+    assert sum(size["pixels"] for size in result.scores["object_sizes"]) == result.scores["pixels"]
+    assert all(row["labelled"] == 0 for size in result.scores["objects"] for row in size["classes"][:1])
+    assert "background" in result.scores["definitions"]["ignored"]
+    counted = read_counts(result.folder)
+    assert counted.boundary_N7K[:, 1, 0].sum() == 0, "no contour of what is ignored"
 
 
 def test_groups_are_scored_apart(trained: tuple[Run, Dataset], tmp_path: Path) -> None:
@@ -91,6 +162,18 @@ def test_a_bad_file_is_left_out_or_fatal(trained: tuple[Run, Dataset], tmp_path:
     assert [item.file for item in result.skipped] == [data.samples[0].id]
     with pytest.raises(InputError, match=broken.name):
         maskwright.evaluate(trained[0], data.path, strict=True, device="cpu", precision="fp32")
+
+
+def test_a_file_that_breaks_without_a_trace_is_left_out_too(trained: tuple[Run, Dataset], tmp_path: Path) -> None:
+    data = write_shapes(tmp_path / "bad", {"test": 3})
+    broken = data.path / data.samples[1].image
+    broken.write_bytes(broken.read_bytes()[:200])
+    os.utime(broken, (0, 0))
+    result = maskwright.evaluate(trained[0], data.path, batch=2, out=tmp_path / "o", device="cpu", precision="fp32")
+    assert (result.scores["images"], result.scores["left_out"]) == (2, 1)
+    assert [item.file for item in result.skipped] == [data.samples[1].id]
+    with pytest.raises(InputError, match="truncated"):
+        maskwright.evaluate(trained[0], data.path, out=tmp_path / "o", strict=True, device="cpu", precision="fp32")
 
 
 def test_gallery_never_shows_an_image_twice() -> None:

@@ -29,9 +29,14 @@ if TYPE_CHECKING:
     from maskwright.infer.predictor import Predictor
     from maskwright.models.budget import survey_models
     from maskwright.reporting.audit_page import audit_page
+    from maskwright.reporting.compare_page import compare_page
     from maskwright.reporting.page import report
     from maskwright.run import Run
+    from maskwright.scoring.calibrate import calibrate
+    from maskwright.scoring.compare import compare
     from maskwright.scoring.score import evaluate
+    from maskwright.scoring.stress import stress, stress_sheet
+    from maskwright.scoring.uncertainty import uncertainty
     from maskwright.story import demo
     from maskwright.training.ablate import ablate
     from maskwright.training.fit import resume, train
@@ -57,6 +62,9 @@ _HOME = {
     "audit_page": "reporting.audit_page",
     "fix_dataset": "data.audit.fix",
     "audit_dataset": "data.audit.write",
+    "calibrate": "scoring.calibrate",
+    "compare": "scoring.compare",
+    "compare_page": "reporting.compare_page",
     "contested": "data.doors",
     "convert_dataset": "data.doors",
     "PatchPlan": "data.crops.places",
@@ -75,12 +83,15 @@ _HOME = {
     "resume": "training.fit",
     "shipped_recipes": "config",
     "split_dataset": "data.splits.resplit",
+    "stress": "scoring.stress",
+    "stress_sheet": "scoring.stress",
     "survey_models": "models.budget",
     "synth_raindrops": "data.drops.synth",
     "train": "training.fit",
     "ablate": "training.ablate",
     "Series": "training.series",
     "train_seeds": "training.series",
+    "uncertainty": "scoring.uncertainty",
     "undo_split": "data.splits.resplit",
     "write_schema": "config",
 }
@@ -102,6 +113,9 @@ __all__ = [
     "audit_page",
     "fix_dataset",
     "audit_dataset",
+    "calibrate",
+    "compare",
+    "compare_page",
     "contested",
     "convert_dataset",
     "PatchPlan",
@@ -120,12 +134,15 @@ __all__ = [
     "resume",
     "shipped_recipes",
     "split_dataset",
+    "stress",
+    "stress_sheet",
     "survey_models",
     "synth_raindrops",
     "train",
     "ablate",
     "Series",
     "train_seeds",
+    "uncertainty",
     "undo_split",
     "write_schema",
 ]

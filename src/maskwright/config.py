@@ -101,6 +101,10 @@ class AugmentRecipe(Section):
     )
     jpeg: Share = Field(default=0.0, description="probability of JPEG compression")
     jpeg_quality: tuple[Quality, Quality] = Field(default=(30, 90), description="lowest and highest quality of it")
+    perturb: Share = Field(default=0.0, description="probability of a perturbation, at a level drawn evenly")
+    perturb_kinds: tuple[str, ...] | None = Field(
+        default=None, description="names of perturbations, see `maskwright stress`; null: one of each family"
+    )
     cutmix: Share = Field(default=0.0, description="probability that a box comes from another sample")
     classmix: Share = Field(default=0.0, description="probability that half of another sample's classes are laid over")
     paste: Share = Field(default=0.0, description="probability that objects of a rare class are pasted from another")
@@ -108,7 +112,7 @@ class AugmentRecipe(Section):
         default=None, description="names of the classes to paste; null: those with under half of an even pixel share"
     )
 
-    @field_validator("paste_classes", mode="before")
+    @field_validator("paste_classes", "perturb_kinds", mode="before")
     @classmethod
     def _one_name(cls, value: Any) -> Any:
         return (value,) if isinstance(value, str) else value

@@ -5,7 +5,10 @@ RUN/recipe.yaml       the resolved recipe          RUN/classes.yaml   the class 
 RUN/weights/          best.safetensors, last.safetensors
 RUN/checkpoint.ckpt   what --resume needs          RUN/metrics.csv    one row an epoch
 RUN/samples/          predictions during training  RUN/tensorboard/
-RUN/evaluation/NAME/  scores.json, images.csv, gallery/
+RUN/evaluation/NAME/  scores.json (last: it marks the folder complete), scores.txt, classes.csv, images.csv, counts.npz,
+                      weak.json, gallery/; a folder of prediction masks has the same below it
+RUN/cost.json         parameters, operations and time of a prediction, as the last comparison measured them
+RUN/card.yaml         what only a person can know: licence, intended use (written by hand)
 RUN/report.html
 """
 
@@ -15,11 +18,16 @@ import csv
 import io
 import platform
 import sys
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
 
 from maskwright.config import Recipe, write_schema
 from maskwright.files import (
@@ -28,6 +36,7 @@ from maskwright.files import (
     read_json,
     read_yaml,
     require_free,
+    write_bytes,
     write_json,
     write_text,
     write_yaml,
@@ -117,12 +126,56 @@ class Run:
         return {path.parent.name: read_json(path) for path in found}
 
     def write_scores(self, name: str, scores: dict[str, Any], images: list[dict[str, Any]]) -> None:
-        """Write an evaluation's tables; `scores.json` comes last and so marks it complete."""
-        folder = self.evaluation_folder(name)
-        with explained(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-        write_csv(folder / "images.csv", images)
-        write_json(folder / "scores.json", scores)
+        """Write the tables of the evaluation called `name`; see `write_scores`."""
+        write_scores(self.evaluation_folder(name), scores, images)
+
+
+def write_scores(folder: Path, scores: dict[str, Any], images: list[dict[str, Any]], table: Sequence[str] = ()) -> None:
+    """Write `images.csv`, `scores.txt` and, as the last file of an evaluation, `scores.json`: it marks it complete."""
+    with explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    write_csv(folder / "images.csv", images)
+    if table:
+        write_text(folder / "scores.txt", "\n".join(table) + "\n")
+    write_json(folder / "scores.json", scores)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counted:
+    """What an evaluation counted, image by image: enough to score, resample and compare without a prediction.
+
+    `tally_N3K` is hit, labelled and predicted pixels (`metrics.tally`); `boundary_N7K` as `metrics.boundary` has it;
+    `objects_N4SK` objects by size, as `metrics.objects` has it. Rows are in the order of `ids`; `groups` are '' where
+    an image has none.
+    """
+
+    ids: NDArray[np.str_]
+    groups: NDArray[np.str_]
+    tally_N3K: NDArray[np.int64]
+    boundary_N7K: NDArray[np.int64]
+    objects_N4SK: NDArray[np.int64]
+
+
+def write_counts(folder: Path, counted: Counted) -> None:
+    """Write `counts.npz` of an evaluation folder, atomically."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **vars(counted))
+    write_bytes(folder / "counts.npz", buffer.getvalue())
+
+
+def read_counts(folder: Path) -> Counted:
+    """Read `counts.npz` of an evaluation folder; raises InputError where there is none that can be read."""
+    path = folder / "counts.npz"
+    if not path.is_file():
+        raise InputError(f"{path} is missing: run 'maskwright evaluate' again.")
+    try:
+        with np.load(io.BytesIO(read_bytes(path)), allow_pickle=False) as arrays:
+            counted = Counted(**{item.name: arrays[item.name] for item in fields(Counted)})
+    except (ValueError, KeyError, OSError, EOFError, BadZipFile) as error:
+        raise InputError(f"{path} is damaged ({error}); run 'maskwright evaluate' again.") from error
+    if len({len(array) for array in vars(counted).values()}) > 1:
+        raise InputError(f"{path} is damaged (its arrays differ in length); run 'maskwright evaluate' again.")
+    return counted
 
 
 def _number(text: str) -> int | float:

@@ -1,8 +1,8 @@
 """The command line: each verb is one short function over one public function of the package.
 
 Exit codes: 0 done; 2 the input cannot be used (one sentence says why and what to do); 3 done, but files were
-left out and listed; 130 interrupted. Progress and messages go to standard error; `--json` prints one JSON
-object on standard output.
+left out and listed; 4 done, but a gate of `stress` does not hold; 130 interrupted. Progress and messages go to standard
+error; `--json` prints one JSON object on standard output.
 """
 
 from __future__ import annotations
@@ -16,7 +16,23 @@ from typing import Annotated, Any
 import typer
 
 import maskwright
-from maskwright.cli import ablate, audit, augment, doors, models, patches, runs, split, synth
+from maskwright.cli import (
+    ablate,
+    audit,
+    augment,
+    calibrate,
+    compare,
+    doors,
+    evaluate,
+    models,
+    patches,
+    report,
+    runs,
+    split,
+    stress,
+    synth,
+    uncertainty,
+)
 from maskwright.console import say
 from maskwright.types import InputError
 
@@ -32,9 +48,13 @@ VERBS: dict[str, Callable[..., None]] = {
     "augment": augment.augment,
     "train": runs.train,
     "ablate": ablate.ablate,
-    "evaluate": runs.evaluate,
+    "evaluate": evaluate.evaluate,
+    "compare": compare.compare,
+    "stress": stress.stress,
+    "calibrate": calibrate.calibrate,
+    "uncertainty": uncertainty.uncertainty,
     "predict": runs.predict,
-    "report": runs.report,
+    "report": report.report,
     "recipes": runs.recipes,
     "models": models.models,
 }

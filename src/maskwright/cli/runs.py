@@ -1,16 +1,19 @@
-"""The verbs around runs: demo, train, evaluate, predict, report, recipes."""
+"""The verbs around runs: demo, train, evaluate, predict, recipes."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 import maskwright
 from maskwright.cli.ablate import finish_series
 from maskwright.cli.options import AsJson, Device, Precision, Seed, Strict, Weights, finish, quote
+from maskwright.console import say
 from maskwright.types import InputError
+
+ROBUST = "augment.perturb=0.5"
 
 
 def demo(
@@ -47,6 +50,9 @@ def train(
     devices: Annotated[
         int | None, typer.Option("--devices", min=1, help="How many of them share every batch, a process each.")
     ] = None,
+    robust: Annotated[
+        bool, typer.Option("--robust", help="Perturb half of the training images: sets augment.perturb=0.5.")
+    ] = False,
     resume: Annotated[Path | None, typer.Option("--resume", help="Continue this run folder.")] = None,
     strict: Strict = False,
     as_json: AsJson = False,
@@ -62,7 +68,9 @@ def train(
         "train.device": device,
         "train.devices": devices,
     }
-    changes = [*(sets or []), *(f"{key}={value}" for key, value in dials.items() if value is not None)]
+    # A probability that is set overrides the dial's.
+    sets = [ROBUST, *(sets or [])] if robust else sets or []
+    changes = [*sets, *(f"{key}={value}" for key, value in dials.items() if value is not None)]
     if resume is not None:
         if changes or out is not None or recipe != "default" or seeds is not None:
             raise InputError("--resume continues a run as it began; leave out --recipe, --set, --out and the dials.")
@@ -71,6 +79,8 @@ def train(
         raise InputError("Name a data set folder to train on, or a run to continue with --resume RUN.")
     else:
         loaded = maskwright.Recipe.load(recipe, changes)
+        if robust:
+            say(f"augment.perturb = {loaded.augment.perturb}: --robust")
         folder = out or free_run_folder(dataset, loaded.name)
         if seeds is not None:
             finish_series(maskwright.train_seeds(dataset, loaded, out=folder, seeds=seeds, strict=strict), as_json)
@@ -97,27 +107,6 @@ def train(
         "report": str(page),
     }
     finish(as_json, facts, result.skipped, lines, code=130 if result.ended == "interrupted" else 0)
-
-
-def evaluate(
-    *,
-    run: Annotated[Path, typer.Argument(help="Run folder.")],
-    dataset: Annotated[Path | None, typer.Argument(help="Data set folder, if not the run's own.")] = None,
-    split: Annotated[str, typer.Option("--split", help="train, val or test.")] = "test",
-    batch: Annotated[int, typer.Option("--batch", min=1, help="Images at a time; changes no score.")] = 1,
-    weights: Weights = "best",
-    device: Device = "auto",
-    precision: Precision = "auto",
-    strict: Strict = False,
-    as_json: AsJson = False,
-) -> None:
-    """Score a run on labelled images, at their original size."""
-    result = maskwright.evaluate(
-        run, dataset, split=split, batch=batch, weights=weights, device=device, precision=precision, strict=strict
-    )
-    page = maskwright.report(run)
-    lines = [*score_table(result.scores), f"Wrote {run}/evaluation/{split} and {page}"]
-    finish(as_json, {**result.scores, "report": str(page)}, result.skipped, lines)
 
 
 def predict(
@@ -147,17 +136,6 @@ def predict(
     finish(as_json, {"out": str(out), "images": result.images}, result.skipped, lines)
 
 
-def report(
-    *,
-    run: Annotated[Path, typer.Argument(help="Run folder.")],
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Another place for the page.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """One self-contained HTML page about a run."""
-    page = maskwright.report(run, out=out)
-    finish(as_json, {"report": str(page)}, [], [f"Wrote {page}; open it in a browser."])
-
-
 def recipes(
     *,
     name: Annotated[str | None, typer.Argument(help="Print this recipe in full.")] = None,
@@ -182,25 +160,3 @@ def free_run_folder(dataset: Path, recipe: str) -> Path:
     while (folder := Path("runs") / f"{dataset.resolve().name}-{recipe}-{number}").exists():
         number += 1
     return folder
-
-
-def score_table(scores: dict[str, Any]) -> list[str]:
-    """Lines of text: a row a class, then the means with what they are over, then the policy."""
-
-    def cell(value: float | None) -> str:
-        return "    -" if value is None or value != value else f"{value:.3f}"
-
-    lines = [f"{'class':16} {'IoU':>6} {'Dice':>6} {'prec.':>6} {'recall':>6} {'pixels':>13}"]
-    for row in scores["classes"]:
-        values = " ".join(f"{cell(row[key]):>6}" for key in ("iou", "dice", "precision", "recall"))
-        lines.append(f"{row['name'][:16]:16} {values} {row['pixels']:>13,}")
-    lines.append(
-        f"mean IoU {cell(scores['mean_iou'])} over {len(scores['classes'])} classes, {scores['images']} images"
-    )
-    if "mean_iou_no_background" in scores:
-        lines.append(f"mean IoU {cell(scores['mean_iou_no_background'])} without background")
-    lines.append(f"pixel accuracy {cell(scores['pixel_accuracy'])}")
-    for name, group in scores["groups"].items():
-        lines.append(f"  group {name}: mean IoU {cell(group['mean_iou'])} ({group['images']} images)")
-    lines.append(f"IoU is {scores['definitions']['iou']}; {scores['definitions']['absent']}.")
-    return lines

@@ -58,6 +58,7 @@ def pooled(
     load: Callable[[T], T] | None = None,
     workers: int | None = None,
     strict: bool = False,
+    chunk: int = CHUNK,
 ) -> Iterator[R | Skipped]:
     """Yield `work(item)` for every item, in order, with a progress bar.
 
@@ -65,11 +66,11 @@ def pooled(
     is raised. Any other error is raised with a note that names the item. `workers` is the number of processes; None
     begins with threads of this process and goes on with all cores where that will pay, 0 takes neither. `load` is
     called here, shortly before an item is sent, and returns what is sent in its place: for what would not fit in
-    memory at once.
+    memory at once. At most `chunk` items go to a process at a time; take 1 where an item takes seconds.
     """
     with progress_bar() as bar:
         yield from bar.track(
-            _results(_Attempt(work, name, strict), items, load, workers), description=label, total=len(items)
+            _results(_Attempt(work, name, strict), items, load, workers, chunk), description=label, total=len(items)
         )
 
 
@@ -84,6 +85,7 @@ def journaled(
     load: Callable[[T], T] | None = None,
     workers: int | None = None,
     strict: bool = False,
+    chunk: int = CHUNK,
 ) -> Iterator[dict[str, Any] | Skipped]:
     """`pooled` for work whose results are plain data, kept in the file `journal`: what it holds is not done again.
 
@@ -95,7 +97,7 @@ def journaled(
     rest = [item for item, one in zip(items, keys, strict=True) if one not in done]
     if len(rest) < len(items):
         say(f"{len(items) - len(rest)} of {len(items)} are done already; going on.")
-    results = pooled(work, rest, label=label, name=name, load=load, workers=workers, strict=strict)
+    results = pooled(work, rest, label=label, name=name, load=load, workers=workers, strict=strict, chunk=chunk)
     with explained(journal):
         file = journal.open("ab", buffering=0)
     with file:
@@ -155,7 +157,7 @@ class _Attempt:
 
 
 def _results(
-    attempt: _Attempt, items: Sequence[Any], load: Callable[[Any], Any] | None, workers: int | None
+    attempt: _Attempt, items: Sequence[Any], load: Callable[[Any], Any] | None, workers: int | None, most: int
 ) -> Iterator[Any]:
     keep_freed_memory()
     cores = _cores()
@@ -175,7 +177,7 @@ def _results(
             if cores == 1 or rest_seconds < WORTH_SECONDS:
                 yield from _in_order(pool, attempt, loaded, 1, AHEAD * cores)
                 return
-    yield from _in_processes(attempt, loaded, len(items) - done, workers or cores)
+    yield from _in_processes(attempt, loaded, len(items) - done, workers or cores, most)
 
 
 def _until(moment: float, items: Iterator[T]) -> Iterator[T]:
@@ -185,12 +187,12 @@ def _until(moment: float, items: Iterator[T]) -> Iterator[T]:
             return
 
 
-def _in_processes(attempt: _Attempt, items: Iterator[Any], count: int, workers: int) -> Iterator[Any]:
+def _in_processes(attempt: _Attempt, items: Iterator[Any], count: int, workers: int, most: int) -> Iterator[Any]:
     # A forked copy of a process that runs threads (OpenCV, OpenMP) may hang, hence spawn.
     pool = ProcessPoolExecutor(
         workers, multiprocessing.get_context("spawn"), initializer=_start_process, initargs=(attempt,)
     )
-    chunk = max(1, min(CHUNK, count // (AHEAD * workers)))
+    chunk = max(1, min(most, count // (AHEAD * workers)))
     working, finished = False, False
     try:
         for result in _in_order(pool, _in_process, items, chunk, AHEAD * workers):

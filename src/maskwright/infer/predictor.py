@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 from maskwright.geometry import Letterbox
 from maskwright.infer.device import arithmetic, choose_device, choose_precision
+from maskwright.infer.temper import temperature_of, tempered
 from maskwright.losses import as_multiclass, outputs_for, scores_each_class
 from maskwright.models import Network, build
 from maskwright.run import Run
@@ -30,8 +31,10 @@ class Predictor:
         self.network = network.to(device).to(memory_format=torch.channels_last).eval()
         self.classes: Classes = run.classes
         self.size_hw, self.fit = run.recipe.data.size, run.recipe.data.fit
-        self.one_against_rest = scores_each_class(run.recipe.loss)
+        outputs = outputs_for(run.recipe.loss, run.classes)
+        self.each_class = scores_each_class(run.recipe.loss) and outputs > 1
         self.device, self.precision = device, precision
+        self.temperature = 1.0
 
     @classmethod
     def load(
@@ -46,7 +49,9 @@ class Predictor:
         except Exception as error:  # safetensors raises its own type, load_state_dict RuntimeError
             raise InputError(f"{path} does not fit the run's recipe ({error}); copy the run folder whole.") from error
         where, _ = choose_device(device)
-        return cls(network, run, where, choose_precision(precision, where)[0])
+        predictor = cls(network, run, where, choose_precision(precision, where)[0])
+        predictor.temperature = temperature_of(run, weights)
+        return predictor
 
     def ids(self, image_HW3: Image) -> Mask:
         """Class ids (H, W) of one image of any size, at its own size."""
@@ -54,19 +59,25 @@ class Predictor:
 
     def ids_of(self, images: Sequence[Image]) -> list[Mask]:
         """Class ids of several images, in one batch."""
-        masks: list[Mask] = []
-        for scores_KHW, box in zip(*self._scores(images), strict=True):
-            masks.append(first_maximum(box.back_scores(scores_KHW), self.classes))
-        return masks
+        return [first_maximum(scores_KHW, self.classes) for scores_KHW in self.scores_of(images)]
 
     def probabilities(self, image_HW3: Image) -> NDArray[np.float32]:
         """Class probabilities (K, H, W) float32 of one image of any size, at its own size.
 
         They sum to 1 over classes, except where the loss scores each class against the rest (BCE and
-        its like).
+        its like), and have the run's temperature where it was calibrated.
         """
-        scores, boxes = self._scores([image_HW3])
-        return boxes[0].back_scores(scores[0])
+        return next(self.probabilities_of([image_HW3]))
+
+    def probabilities_of(self, images: Sequence[Image]) -> Iterator[NDArray[np.float32]]:
+        """`probabilities` of several images in one batch; only one of them is held at its own size."""
+        for scores_KHW in self.scores_of(images):
+            yield tempered(scores_KHW, self.temperature, each_class=self.each_class)
+
+    def scores_of(self, images: Sequence[Image]) -> Iterator[NDArray[np.float32]]:
+        """What the network says by itself, before any temperature; the same order of classes at every pixel."""
+        for scores_KHW, box in zip(*self._scores(images), strict=True):
+            yield box.back_scores(scores_KHW)
 
     def _scores(self, images: Sequence[Image]) -> tuple[list[NDArray[np.float32]], list[Letterbox]]:
         boxes = [Letterbox.fit((image.shape[0], image.shape[1]), self.size_hw, self.fit) for image in images]
@@ -74,10 +85,7 @@ class Predictor:
         batch = torch.from_numpy(canvas).to(self.device).permute(0, 3, 1, 2)
         with torch.inference_mode(), arithmetic(self.device, self.precision):
             logits = self.network(batch)
-        if self.one_against_rest and logits.shape[1] > 1:
-            scores = logits.sigmoid()
-        else:
-            scores = as_multiclass(logits).softmax(dim=1)
+        scores = logits.sigmoid() if self.each_class else as_multiclass(logits).softmax(dim=1)
         return list(scores.float().cpu().numpy()), boxes
 
 

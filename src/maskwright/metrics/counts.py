@@ -1,8 +1,7 @@
 """Scores from counts: a confusion matrix first, ratios after.
 
 `confusion_KK[t, p]` counts pixels whose label is t and whose prediction is p, summed over all images
-before any division (dataset level). Ignored pixels are in no cell. A class with neither label nor
-prediction has no score (NaN) and enters no mean; a class that is predicted but never labelled scores 0.
+before any division (dataset level). Ignored pixels are in no cell. The ratios are those of `metrics.tally`.
 """
 
 from __future__ import annotations
@@ -10,26 +9,30 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from maskwright.compiled import compiled
+from maskwright.metrics.tally import MEANS, dice, iou, pixel_accuracy, precision, recall, tally_of
 from maskwright.types import Classes, Mask
 
 Confusion = NDArray[np.int64]
-
-# Ids 0..14 in one half of a byte; all others, ignore among them, are 15.
-_LOW_HALF = np.minimum(np.arange(256), 15).astype(np.uint8)
-_HIGH_HALF = _LOW_HALF << 4
 
 DEFINITIONS = {
     "iou": "TP / (TP + FP + FN), pixels summed over all images first",
     "dice": "2 TP / (2 TP + FP + FN), also called F1",
     "precision": "TP / (TP + FP): how much of what is predicted is right",
     "recall": "TP / (TP + FN): how much of what is there is found",
+    "specificity": "TN / (TN + FP): how much of what is something else is left alone; "
+    "none where nothing else is labelled",
     "mean_iou": "mean of IoU over classes, each class counting the same",
     "mean_iou_no_background": "mean of IoU over all classes but the background",
+    "mean_dice": "mean of Dice over classes, each class counting the same",
+    "mean_dice_no_background": "mean of Dice over all classes but the background",
+    "mean_precision": "mean of precision over classes, each class counting the same",
+    "mean_recall": "mean of recall over classes, each class counting the same (also called mean accuracy)",
     "pixel_accuracy": "share of labelled pixels whose class is right",
+    "frequency_weighted_iou": "mean of IoU over classes, each weighing as much as it has labelled pixels",
     "absent": "a class with neither labelled nor predicted pixels has no score and enters no mean; "
     "one that is predicted but never labelled scores 0",
     "ignored": "pixels with the ignore id are in no count",
@@ -45,27 +48,34 @@ def confusion(target_HW: Mask, predicted_HW: Mask, classes: int) -> Confusion:
         raise ValueError(f"label {target_HW.shape} and prediction {predicted_HW.shape} differ in size")
     if target_HW.dtype != np.uint8 or predicted_HW.dtype != np.uint8:
         return _confusion_wide(target_HW, predicted_HW, classes)
-    total = np.zeros((classes, classes), np.int64)
-    # The histogram counts in float32, which is exact below 2^24 pixels a call.
-    step = max(1, (1 << 23) // max(1, target_HW.shape[1]))
-    count = _count_packed if classes <= 15 else _count_pairs
-    for top in range(0, target_HW.shape[0], step):
-        rows = slice(top, top + step)
-        truth, guess = (np.ascontiguousarray(plane[rows], np.uint8) for plane in (target_HW, predicted_HW))
-        total += count(truth, guess, classes)
-    return total
+    truth, guess = (np.ascontiguousarray(mask).reshape(-1) for mask in (target_HW, predicted_HW))
+    total = np.zeros((classes + 1, classes + 1), np.int64)  # the last row and column: ids that are no class
+    words = len(truth) // 8 * 8
+    truth_words, guess_words = (np.require(ids[:words].view(np.int64), None, "A") for ids in (truth, guess))
+    _count_words(truth_words, guess_words, total)
+    np.add.at(total, tuple(np.minimum(ids[words:].astype(np.int64), classes) for ids in (truth, guess)), 1)
+    return total[:classes, :classes].copy()
 
 
-def _count_packed(target_HW: Mask, predicted_HW: Mask, classes: int) -> Confusion:
-    # Two ids below 16 in one byte: a histogram over one plane is several times as fast as over two.
-    packed = cv2.bitwise_or(cv2.LUT(target_HW, _HIGH_HALF), cv2.LUT(predicted_HW, _LOW_HALF))
-    counts = cv2.calcHist([packed], [0], None, [256], [0, 256])
-    return counts.reshape(16, 16)[:classes, :classes].astype(np.int64)
-
-
-def _count_pairs(target_HW: Mask, predicted_HW: Mask, classes: int) -> Confusion:
-    bounds = [0, classes, 0, classes]
-    return cv2.calcHist([target_HW, predicted_HW], [0, 1], None, [classes, classes], bounds).astype(np.int64)
+@compiled
+def _count_words(target: NDArray[Any], predicted: NDArray[Any], total: NDArray[Any]) -> None:
+    """Count pairs of bytes, eight a word: where masks have areas, most words hold one id and equal the one before."""
+    beyond = len(total) - 1
+    known_target, known_predicted, run = 0, 0, 0
+    for place in range(len(target)):
+        truth, guess = target[place], predicted[place]
+        if truth == known_target and guess == known_predicted:
+            run += 8
+            continue
+        total[min(known_target & 255, beyond), min(known_predicted & 255, beyond)] += run
+        run = 0
+        # A word that does not change when it is turned by a byte holds one id eight times.
+        if (truth << 8) | ((truth >> 56) & 255) == truth and (guess << 8) | ((guess >> 56) & 255) == guess:
+            known_target, known_predicted, run = truth, guess, 8
+        else:
+            for bits in range(0, 64, 8):
+                total[min((truth >> bits) & 255, beyond), min((guess >> bits) & 255, beyond)] += 1
+    total[min(known_target & 255, beyond), min(known_predicted & 255, beyond)] += run
 
 
 def _confusion_wide(target_HW: Mask, predicted_HW: Mask, classes: int) -> Confusion:
@@ -96,25 +106,19 @@ class Scores:
 
 def scores(confusion_KK: Confusion) -> Scores:
     """Ratios from counts."""
-    hit = np.diag(confusion_KK).astype(np.float64)
-    labelled, guessed = confusion_KK.sum(1), confusion_KK.sum(0)
-    union = labelled + guessed - hit
+    tally = tally_of(confusion_KK)
     return Scores(
-        iou=_ratio(hit, union),
-        dice=_ratio(2 * hit, labelled + guessed),
-        precision=np.where(union > 0, _ratio(hit, guessed, empty=0.0), np.nan),
-        recall=np.where(union > 0, _ratio(hit, labelled, empty=0.0), np.nan),
-        pixel_accuracy=float(hit.sum() / confusion_KK.sum()) if confusion_KK.any() else float("nan"),
+        iou=iou(tally),
+        dice=dice(tally),
+        precision=precision(tally),
+        recall=recall(tally),
+        pixel_accuracy=float(pixel_accuracy(tally)),
     )
 
 
 def mean_iou(confusion_KK: Confusion, *, leave_out: int | None = None) -> float:
     """Mean IoU over classes that have a score, without class `leave_out`; NaN where none is left."""
-    values = scores(confusion_KK).iou
-    if leave_out is not None:
-        values = np.delete(values, leave_out)
-    present = values[~np.isnan(values)]
-    return float(present.mean()) if present.size else float("nan")
+    return float(MEANS["mean_iou_no_background"](tally_of(confusion_KK), leave_out))
 
 
 def summary(confusion_KK: Confusion, classes: Classes) -> dict[str, Any]:
@@ -134,20 +138,10 @@ def summary(confusion_KK: Confusion, classes: Classes) -> dict[str, Any]:
     ]
     whole = {
         "mean_iou": mean_iou(confusion_KK),
-        "mean_dice": _mean(ratios.dice),
+        "mean_dice": float(MEANS["mean_dice"](tally_of(confusion_KK), None)),
         "pixel_accuracy": ratios.pixel_accuracy,
         "pixels": int(confusion_KK.sum()),
     }
     if classes.background is not None:
         whole["mean_iou_no_background"] = mean_iou(confusion_KK, leave_out=classes.background)
     return {**whole, "classes": rows}
-
-
-def _ratio(part: NDArray[Any], whole: NDArray[Any], empty: float = float("nan")) -> NDArray[np.float64]:
-    ratio: NDArray[np.float64] = np.divide(part, whole, out=np.full(len(part), empty), where=whole > 0)
-    return ratio
-
-
-def _mean(values: NDArray[np.float64]) -> float:
-    present = values[~np.isnan(values)]
-    return float(present.mean()) if present.size else float("nan")

@@ -12,7 +12,8 @@ from markupsafe import Markup
 
 from maskwright.files import read_json
 from maskwright.reporting import audit_plots
-from maskwright.reporting.page import LARGEST_MATRIX, embedded
+from maskwright.reporting.evaluation_section import LARGEST_MATRIX
+from maskwright.reporting.pictures import embedded
 from maskwright.reporting.render import write_page
 from maskwright.reporting.words import DASH, cell_text, count_text
 from maskwright.types import Classes, InputError

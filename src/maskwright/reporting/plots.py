@@ -28,6 +28,9 @@ INK, QUIET, TRAIN, VAL, BEST = "#1f2937", "#6b7280", "#94a3b8", "#2457d6", "#b45
 STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "maskwright",
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "savefig.facecolor": "none",
     "font.family": "DejaVu Sans",
     "font.size": 9,
     "axes.titlesize": 10,
@@ -40,7 +43,7 @@ STYLE: Any = {
     "axes.spines.right": False,
     "axes.axisbelow": True,
     "axes.grid": True,
-    "grid.color": "#e5e7eb",
+    "grid.color": "#dfe3e8",
     "grid.linewidth": 0.8,
     "xtick.color": QUIET,
     "ytick.color": QUIET,

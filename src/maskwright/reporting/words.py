@@ -79,6 +79,14 @@ def value_text(value: object) -> str:
     return str(value)
 
 
+def listed(words: Sequence[str], most: int | None = None) -> str:
+    """'a, b and c', or 'a, b and 7 more'."""
+    shown = list(words[:most])
+    if len(words) > len(shown):
+        return f"{', '.join(shown)} and {len(words) - len(shown)} more"
+    return " and ".join([", ".join(shown[:-1]), shown[-1]]) if len(shown) > 1 else "".join(shown)
+
+
 def minute(time: str) -> str:
     """'2026-05-01T12:30:59+02:00' -> '2026-05-01 12:30'."""
     return str(time)[:16].replace("T", " ")

@@ -1,101 +1,218 @@
-"""Score a run on a split, at every image's original size: counts first, ratios after."""
+"""Score a run, or masks that anybody predicted, at every image's original size: counts first, ratios after."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
-
-from maskwright.console import Skipped, track
+from maskwright.console import Skipped
 from maskwright.data.dataset import Dataset, Sample
 from maskwright.data.splits.split import with_fold
-from maskwright.files import write_json
-from maskwright.imageio import colourise, overlay, write_image
+from maskwright.files import explained
 from maskwright.infer.predictor import Predictor
-from maskwright.metrics.counts import DEFINITIONS, Confusion, confusion, mean_iou, scores, summary, without_labels
-from maskwright.run import Run, now
-from maskwright.types import Classes, Image, InputError, Mask
+from maskwright.metrics.counts import Confusion
+from maskwright.run import Run, now, write_counts, write_csv, write_scores
+from maskwright.scoring.definitions import definitions
+from maskwright.scoring.gallery import write_gallery
+from maskwright.scoring.gather import Gathered, gather
+from maskwright.scoring.observe import Observed, Observer, Probabilities
+from maskwright.scoring.printed import score_table
+from maskwright.scoring.resampling import Resampling
+from maskwright.scoring.sources import RunSource, Source, folder_source
+from maskwright.scoring.tables import class_table, image_rows, tabulate
+from maskwright.scoring.units import choose_units
+from maskwright.scoring.weak import weak_spots, write_weak
+from maskwright.types import Image, InputError, Mask, TargetError
 
-GALLERY = 4
-GALLERY_SIDE = 480
-MOST_GROUPS = 30
+# One of them is in every folder that an evaluation has begun to write.
+OF_EVALUATIONS = ("counts.npz", "scores.json")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """Counts and rows of one evaluation; `scores` is what `scores.json` holds."""
+    """One evaluation: `scores` is what `scores.json` in `folder` holds, `table` the same as lines of text."""
 
+    folder: Path
     confusion_KK: Confusion
     scores: dict[str, Any]
+    table: list[str]
     images: list[dict[str, Any]]
     skipped: list[Skipped]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A source in the folder `home`, the `samples` out of `asked` that can be scored, and labels that count nowhere."""
+
+    home: Path
+    source: Source
+    data: Dataset
+    samples: Sequence[Sample]
+    asked: int
+    skipped: list[Skipped]
+    unlabelled: int | None = None
+
+
 def evaluate(
-    run: Run | str | Path,
+    source: Run | str | Path,
     dataset: Dataset | str | Path | None = None,
     *,
     split: str = "test",
+    out: str | Path | None = None,
     batch: int = 1,
     weights: str = "best",
     device: str = "auto",
     precision: str = "auto",
+    units: str = "auto",
+    draws: int = 10_000,
+    seed: int = 0,
+    surface_px: float | None = None,
     strict: bool = False,
 ) -> Evaluation:
-    """Predict every labelled image of `split`, count against its label, write the run's evaluation folder.
+    """Compare predictions with the labels of `split`, and write the folder SOURCE/evaluation/SPLIT, or `out`.
 
-    Without `dataset` the run's own is used. Raises InputError if the run, the data set or the split is
-    unusable, or if their class tables differ; with `strict` also for a single file that cannot be read.
+    `source` is a run, whose network predicts now (on its own data set where none is named), or a folder of prediction
+    masks. Intervals are from `draws` resamples of `units`: 'images', 'groups', or 'auto', which is groups where there
+    are at least 10. `surface_px` is the tolerance of surface Dice; with None, surfaces are not measured.
+
+    Raises InputError if source, data set, split or target is unusable, if class tables differ, or if no image can be
+    scored; with `strict` also for a single file that cannot be used.
     """
-    run = run if isinstance(run, Run) else Run.open(run)
+    how = {"weights": weights, "device": device, "precision": precision}
+    plan = plan_of(source, dataset, split, batch=batch, strict=strict, **how)
+    choose_units([sample.group for sample in plan.samples], units)  # an unknown name raises before the work
+    folder = writable(plan.home / "evaluation" / split if out is None else Path(out))
+    observer = Observer(classes=plan.data.classes, unlabelled=plan.unlabelled, surface_px=surface_px)
+    skipped = list(plan.skipped)
+    gathered = gather(observed(plan, observer, skipped, strict), plan.data.classes)
+    resampling = Resampling(units=choose_units(gathered.groups, units), draws=draws, seed=seed)
+    tables = tabulate(gathered, plan.data.classes, resampling, plan.source.temperature)
+    scores = {**header(plan, split, gathered, surface_px), **tables}
+    write(folder, plan, observer, gathered, scores, seed)
+    return Evaluation(
+        folder=folder,
+        confusion_KK=gathered.confusion_KK,
+        scores=scores,
+        table=score_table(scores),
+        images=image_rows(gathered, plan.data.classes),
+        skipped=skipped,
+    )
+
+
+def plan_of(
+    source: Run | str | Path, dataset: Dataset | str | Path | None, split: str, *, batch: int, strict: bool, **how: str
+) -> Plan:
+    """What to score: a folder with a run.yaml is a run, any other one of prediction masks."""
+    if isinstance(source, Run):
+        return plan_run(source, dataset, split, batch=batch, strict=strict, **how)
+    if (Path(source) / "run.yaml").is_file():
+        return plan_run(Run.open(source), dataset, split, batch=batch, strict=strict, **how)
+    return plan_folder(Path(source), dataset, split, strict=strict)
+
+
+def plan_run(
+    run: Run, dataset: Dataset | str | Path | None, split: str, *, batch: int, strict: bool, **how: str
+) -> Plan:
+    """A run's network and the labelled images of a split, with the run's own fold for validation."""
     data = open_dataset(run, dataset)
     if data.classes.names != run.classes.names:
         raise InputError(f"{data.path} has classes {data.classes.names}, but {run.path} has {run.classes.names}.")
-    data, skipped = data.refresh(strict=strict)
-    samples = as_trained(run, data).labelled(split)
-    predictor = Predictor.load(run, weights=weights, device=device, precision=precision)
-    unlabelled = run.classes.background if run.recipe.background_ignored else None
-    rows: list[dict[str, Any]] = []
-    counts: list[Confusion] = []
-    for sample, truth, guess in predictions(predictor, data, samples, batch):
-        count = without_labels(confusion(truth, guess, len(data.classes)), unlabelled)
-        counts.append(count)
-        rows.append(image_row(sample, count, data.classes))
-    total = np.sum(counts, axis=0)
-    result = {
+    before, (data, skipped) = as_trained(run, data), data.refresh(strict=strict)
+    after = as_trained(run, data)
+    samples = after.labelled(split)
+    return Plan(
+        home=run.path,
+        source=RunSource(run=run, predictor=Predictor.load(run, **how), weights=how["weights"], batch=batch),
+        data=data,
+        samples=samples,
+        asked=count_labelled(split, before, after),
+        skipped=skipped,
+        unlabelled=run.classes.background if run.recipe.background_ignored else None,
+    )
+
+
+def plan_folder(folder: Path, dataset: Dataset | str | Path | None, split: str, *, strict: bool) -> Plan:
+    """The prediction masks in a folder and the labelled images of a split that have one."""
+    if not folder.is_dir():
+        raise InputError(f"{folder} does not exist or is no folder; name a run, or a folder of prediction masks.")
+    if dataset is None:
+        raise InputError(
+            f"{folder} is not a run folder (it has no run.yaml); for a folder of prediction masks name the data set "
+            "too: maskwright evaluate PREDICTIONS DATASET."
+        )
+    before = dataset if isinstance(dataset, Dataset) else Dataset.open(dataset)
+    data, skipped = before.refresh(strict=strict)
+    found, samples, unusable = folder_source(folder, data, split, strict=strict)
+    asked = count_labelled(split, before, data)
+    return Plan(home=folder, source=found, data=data, samples=samples, asked=asked, skipped=[*skipped, *unusable])
+
+
+def count_labelled(split: str, *versions: Dataset) -> int:
+    """Labelled images of a split in any version of a data set: a file that broke since is one that was asked for."""
+    return len({sample.id for data in versions for sample in data.samples if sample.mask and sample.split == split})
+
+
+def observed(plan: Plan, observer: Observer, skipped: list[Skipped], strict: bool) -> Iterator[Observed]:
+    """What each image leaves behind; images that cannot be used are added to `skipped`. At least one, or InputError."""
+    some = False
+    for one in plan.source.observe(plan.data, plan.samples, observer, strict=strict):
+        if isinstance(one, Skipped):
+            skipped.append(one)
+        else:
+            some = True
+            yield one
+    if not some:
+        reason = f" The first: {skipped[-1].reason}" if skipped else ""
+        raise InputError(f"None of {len(plan.samples)} images could be scored.{reason}")
+
+
+def header(plan: Plan, split: str, gathered: Gathered, surface_px: float | None) -> dict[str, Any]:
+    """What was scored, on what and when."""
+    return {
         "split": split,
         "time": now(),
-        "images": len(rows),
-        "dataset": {"path": str(data.path.resolve()), "fingerprint": data.fingerprint},
-        "weights": weights,
-        "precision": predictor.precision,
+        "images": len(gathered.ids),
+        "left_out": plan.asked - len(gathered.ids),
+        "dataset": {"path": str(plan.data.path.resolve()), "fingerprint": plan.data.fingerprint},
+        **plan.source.facts,
         "scored_at": "the original size of every image",
-        "definitions": definitions(run),
-        **summary(total, data.classes),
-        "confusion": total.tolist(),
-        "groups": by_group(samples, counts, data.classes),
+        **({} if surface_px is None else {"surface_px": surface_px}),
+        "definitions": definitions(plan.data.classes, plan.unlabelled),
     }
-    # The gallery first: scores.json marks an evaluation as complete.
-    write_gallery(run.evaluation_folder(split) / "gallery", predictor, data, samples, rows)
-    run.write_scores(split, result, rows)
-    return Evaluation(confusion_KK=total, scores=result, images=rows, skipped=skipped)
 
 
-def definitions(run: Run) -> dict[str, str]:
-    """What the numbers of this run's evaluations mean."""
-    if not run.recipe.background_ignored or run.classes.background is None:
-        return DEFINITIONS
-    name = run.classes.names[run.classes.background]
-    return {
-        **DEFINITIONS,
-        "ignored": f"{DEFINITIONS['ignored']}, and neither are pixels labelled {name}, "
-        "as the recipe's loss.background is false",
-    }
+def write(folder: Path, plan: Plan, observer: Observer, gathered: Gathered, scores: dict[str, Any], seed: int) -> None:
+    """Write the evaluation; without its `scores.json`, which goes first and comes back last, it counts as none."""
+    classes = plan.data.classes
+    samples = {sample.id: sample for sample in plan.samples}
+
+    def see(key: str) -> tuple[Image, Mask, Mask, Probabilities | None]:
+        image_HW3, truth_HW, guess_HW, scores_KHW = plan.source.guess(plan.data, samples[key])
+        return image_HW3, observer.label(truth_HW), guess_HW, scores_KHW
+
+    rows = image_rows(gathered, classes)
+    with explained(folder):
+        (folder / "scores.json").unlink(missing_ok=True)
+    write_counts(folder, gathered.counted)
+    write_gallery(folder / "gallery", see, classes, rows)
+    weak = weak_spots(gathered.ids, gathered.groups, gathered.looks, gathered.tally_N3K, classes, seed=seed)
+    write_weak(folder, weak, see, classes)
+    write_csv(folder / "classes.csv", class_table(scores))
+    write_scores(folder, scores, rows, score_table(scores))
+
+
+def writable(folder: Path) -> Path:
+    """Make the folder, before hours of work; raises TargetError where that is not allowed or it holds other things."""
+    with explained(folder):
+        if folder.is_dir() and any(folder.iterdir()) and not any((folder / name).is_file() for name in OF_EVALUATIONS):
+            raise TargetError(f"{folder} holds other things than an evaluation; choose a new folder.")
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".probe"
+        probe.touch()
+        probe.unlink()
+    return folder
 
 
 def open_dataset(run: Run, dataset: Dataset | str | Path | None) -> Dataset:
@@ -115,96 +232,3 @@ def as_trained(run: Run, data: Dataset) -> Dataset:
     trained_on = run.about.get("data") or {}
     own = trained_on.get("path") == str(data.path.resolve()) or trained_on.get("fingerprint") == data.fingerprint
     return with_fold(data, run.recipe.data.fold) if own else data
-
-
-def predictions(
-    predictor: Predictor, data: Dataset, samples: Sequence[Sample], batch: int
-) -> Iterator[tuple[Sample, Mask, Mask]]:
-    """(sample, label, prediction) of every sample, both at the original size."""
-    chunks = [samples[start : start + batch] for start in range(0, len(samples), batch)]
-    for chunk in track(chunks, f"evaluating {len(samples)} images"):
-        guesses = predictor.ids_of([data.image(sample) for sample in chunk])
-        yield from ((s, data.mask(s), guess) for s, guess in zip(chunk, guesses, strict=True))
-
-
-def image_row(sample: Sample, count: Confusion, classes: Classes) -> dict[str, Any]:
-    """One image's line of `images.csv`; a class that is neither there nor predicted has an empty cell."""
-    ratios = scores(count)
-    row: dict[str, Any] = {
-        "id": sample.id,
-        "group": sample.group,
-        "mean_iou": _cell(mean_iou(count)),
-        "pixel_accuracy": _cell(ratios.pixel_accuracy),
-    }
-    return row | {f"iou/{name}": _cell(value) for name, value in zip(classes.names, ratios.iou, strict=True)}
-
-
-def by_group(samples: Sequence[Sample], counts: Sequence[Confusion], classes: Classes) -> dict[str, Any]:
-    """Scores of each group apart, where there are between 2 and 30 of them."""
-    grouped: dict[str, list[Confusion]] = defaultdict(list)
-    for sample, count in zip(samples, counts, strict=True):
-        if sample.group:
-            grouped[sample.group].append(count)
-    if not 2 <= len(grouped) <= MOST_GROUPS:
-        return {}
-    return {name: {"images": len(m), **summary(np.sum(m, axis=0), classes)} for name, m in sorted(grouped.items())}
-
-
-def write_gallery(
-    folder: Path, predictor: Predictor, data: Dataset, samples: Sequence[Sample], rows: Sequence[dict[str, Any]]
-) -> None:
-    """Pictures of the best, median and worst images: photo, label, prediction and where they differ."""
-    scored = [i for i, row in enumerate(rows) if row["mean_iou"] != ""]
-    ranked = sorted(scored, key=lambda i: (float(rows[i]["mean_iou"]), rows[i]["id"]))
-    folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.glob("*.jpg"):
-        old.unlink()
-    for kind, chosen in gallery_choice(ranked).items():
-        for place, index in enumerate(chosen):
-            sample = samples[index]
-            image_HW3, truth = data.image(sample), data.mask(sample)
-            guess = predictor.ids(image_HW3)
-            panels = {
-                "photo": image_HW3,
-                "label": overlay(image_HW3, truth, data.classes, opacity=0.65),
-                "prediction": overlay(image_HW3, guess, data.classes, opacity=0.65),
-                "errors": draw_errors(image_HW3, truth, guess, data.classes),
-            }
-            for name, panel in panels.items():
-                write_image(folder / f"{kind}-{place}-{name}.jpg", shrink(panel))
-    ids = {kind: [rows[i]["id"] for i in chosen] for kind, chosen in gallery_choice(ranked).items()}
-    write_json(folder / "gallery.json", ids)
-
-
-def gallery_choice(ranked: list[int]) -> dict[str, list[int]]:
-    """Indices of the worst, median and best images; none appears twice."""
-    count = min(GALLERY, max(1, len(ranked) // 3))
-    middle = max(0, (len(ranked) - count) // 2)
-    worst, median, best = ranked[:count], ranked[middle : middle + count], ranked[::-1][:count]
-    seen: set[int] = set()
-    result = {}
-    for kind, some in (("worst", worst), ("best", best), ("median", median)):
-        result[kind] = [i for i in some if i not in seen]
-        seen |= set(some)
-    return result
-
-
-def draw_errors(image_HW3: Image, truth: Mask, guess: Mask, classes: Classes) -> Image:
-    """The photo in grey; wrong pixels in the colour of the class predicted there."""
-    grey = cv2.cvtColor(cv2.cvtColor(image_HW3, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-    faded = (grey.astype(np.uint16) // 2 + 100).astype(np.uint8)
-    wrong = (truth != guess) & (truth != classes.ignore)
-    return np.where(wrong[..., None], colourise(guess, classes), faded).astype(np.uint8)
-
-
-def shrink(image_HW3: Image) -> Image:
-    """At most 480 pixels a side, for pages."""
-    scale = GALLERY_SIDE / max(image_HW3.shape[:2])
-    if scale >= 1:
-        return image_HW3
-    size = (max(1, round(image_HW3.shape[1] * scale)), max(1, round(image_HW3.shape[0] * scale)))
-    return np.asarray(cv2.resize(image_HW3, size, interpolation=cv2.INTER_AREA), np.uint8)
-
-
-def _cell(value: float) -> float | str:
-    return "" if np.isnan(value) else round(float(value), 6)

@@ -13,6 +13,7 @@ from maskwright.data.augmenting.sampling import MINORITY, count_pixels, minority
 from maskwright.data.dataset import Dataset, Sample
 from maskwright.data.loader import batch_size
 from maskwright.data.pairs import Decoded
+from maskwright.data.perturbing.training import ROBUST_KINDS, kinds_of
 from maskwright.infer.device import choose_device, choose_precision
 from maskwright.models.budget import FIXED, measured, on_meta, solve
 from maskwright.training import processes
@@ -41,6 +42,9 @@ def resolve(recipe: Recipe, samples: list[Sample], cores: int | None = None) -> 
     if recipe.train.epochs is None and recipe.train.budget is None:
         epochs = int(np.clip(round(IMAGES_TO_SEE / len(samples)), 20, 1000))
         found["train.epochs"] = (epochs, f"about {IMAGES_TO_SEE:,} images seen, {len(samples)} in training")
+    kinds_of(recipe.augment)  # refuses unknown names
+    if recipe.augment.perturb and recipe.augment.perturb_kinds is None:
+        found["augment.perturb_kinds"] = (list(ROBUST_KINDS), "one of each family; the others are unseen in training")
     _share_batches(recipe, len(samples), device.type)
     batch = batch_size(recipe, len(samples))
     if batch * recipe.train.accumulate > len(samples):

@@ -3,7 +3,7 @@
 All geometry of a draw (flip, rotation, zoom, shift, shear, bending and the crop) is applied at once: one
 interpolation, and new borders of the mask are ignore. All changes of tone (brightness, contrast, gamma, colour cast)
 are one lookup table. Partners that are mixed in are warped once by draws of their own and share the light and
-colour of the sample. What a draw leaves out is skipped.
+colour of the sample. Last comes a perturbation, where the recipe wants any. What a draw leaves out is skipped.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from maskwright.data.augmenting.photometry import recolour
 from maskwright.data.augmenting.sampling import Balance, draw_focus, draw_holder, draw_partner
 from maskwright.data.augmenting.warp import view
 from maskwright.data.pairs import Pair, Pairs
+from maskwright.data.perturbing.training import spoil
 from maskwright.types import Image, Mask
 
 
@@ -80,4 +81,4 @@ def draw_sample(
             class_id, number = draw_holder(balance.holders, rng)
             flip = 0.5 if options.flip else 0.0
             mixed = paste(mixed, pairs[number], class_id, rng, zoom=1 / shrink, flip=flip)
-    return recolour(mixed[0], options, rng), mixed[1]
+    return spoil((recolour(mixed[0], options, rng), mixed[1]), options, rng, ignore)

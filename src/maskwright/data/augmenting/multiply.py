@@ -19,6 +19,7 @@ from maskwright.data.build import Built, Made, gather, store
 from maskwright.data.dataset import Dataset, Sample
 from maskwright.data.jobs import pooled
 from maskwright.data.pairs import Pair
+from maskwright.data.perturbing.training import kinds_of
 from maskwright.data.splits.split import place
 from maskwright.files import read_bytes, resumable_folder
 from maskwright.geometry import Letterbox
@@ -65,12 +66,13 @@ def augment_dataset(
     split are drawn, mixed only with one another; a version keeps split and group, and `parent` in `samples.csv` names
     its image. Each version depends on seed, image id and number alone, but for partners that are mixed in: those
     depend on the list of training images. Damaged images are left out and returned with the reason; with `strict` the
-    first one raises. Raises InputError for an unknown class, or a target that exists.
+    first one raises. Raises InputError for an unknown class or perturbation, or a target that exists.
     """
     data = dataset if isinstance(dataset, Dataset) else Dataset.open(dataset)
     versions = versions or Versions()
     for name in versions.by_class:
         data.classes.id_of(name)
+    kinds_of(recipe.augment)
     base = [sample for sample in data.samples if sample.mask and (sample.split or "train") == "train"]
     if not base:
         raise InputError(f"{data.path} has no labelled training image; label some, or move some to train.")

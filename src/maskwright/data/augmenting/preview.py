@@ -123,7 +123,7 @@ def _sheet(rows: Sequence[Sequence[Pair]], names: Sequence[str], recipe: Recipe,
     cell_h = max(panel.shape[0] for row in panels for panel in row)
     columns = len(panels[0])
     width = 2 * MARGIN + columns * cell_w + (columns - 1) * GAP
-    plain, title = _font(13), _font(18)
+    plain, title = font_of(13), font_of(18)
     about = _lines(active_options(recipe), plain, width - 2 * MARGIN)
     seen = np.unique(np.concatenate([np.unique(pair[1]) for row in rows for pair in row]))
     top = MARGIN + 30 + LINE * len(about) + 12 + LINE
@@ -146,7 +146,8 @@ def _sheet(rows: Sequence[Sequence[Pair]], names: Sequence[str], recipe: Recipe,
     return np.array(sheet, np.uint8)
 
 
-def _font(size_px: int) -> Font:
+def font_of(size_px: int) -> Font:
+    """The font of all sheets at a size in pixels."""
     # Pillow's own font knows no umlauts.
     with importlib.resources.as_file(importlib.resources.files("matplotlib") / "mpl-data/fonts/ttf") as folder:
         return ImageFont.truetype(folder / "DejaVuSans.ttf", size_px)

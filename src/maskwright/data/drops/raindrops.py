@@ -9,6 +9,7 @@ Registration", ICCV Workshops 2009). Points are complex numbers, x + iy, y down.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -138,12 +139,19 @@ def raindrops(
 
     >>> picture_HW3, mask_HW = raindrops(np.zeros((64, 96, 3), np.uint8), np.random.default_rng(0))
     """
-    style = style or DropStyle()
+    style, rows, columns = style or DropStyle(), *image_HW3.shape[:2]
+    drops = draw_drops((rows, columns), count, style, rng)
+    return look_through(image_HW3, drops, rng.uniform(*style.defocus) * min(rows, columns))
+
+
+def look_through(image_HW3: Image, drops: Sequence[Drop], blur_px: float) -> tuple[Image, NDArray[np.uint8]]:
+    """The photo through these drops, each over those before, on glass that is out of focus by a disc of this radius.
+
+    Returns picture and mask as `raindrops` does.
+    """
     rows, columns = image_HW3.shape[:2]
     pyramid = _pyramid(image_HW3)
     shine_3 = (np.percentile(pyramid[-1].reshape(-1, 3), 95, axis=0) * 0.3 + 255 * 0.7).astype(np.float32)
-    drops = draw_drops((rows, columns), count, style, rng)
-    blur_px = rng.uniform(*style.defocus) * min(rows, columns)
     photo_HW3 = image_HW3.astype(np.float32)
     # Drops in focus are put on the photo one by one; glass out of focus is a layer of its own, blurred as a whole.
     picture_HW3 = photo_HW3 if blur_px < 0.5 else np.zeros_like(photo_HW3)

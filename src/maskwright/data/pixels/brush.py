@@ -13,7 +13,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from maskwright.data.pixels.compiled import compiled
+from maskwright.compiled import compiled
 
 _RUN_BITS = (3, 4, 8, 16)
 _HEADER_BITS = 32 + 5 + 4 * 4

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from maskwright.data.pixels.compiled import compiled
+from maskwright.compiled import compiled
 from maskwright.types import Image
 
 NOWHERE = np.uint16(65534)  # no id: class tables end below it, ignore is above it

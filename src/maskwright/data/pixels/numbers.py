@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from maskwright.data.pixels.compiled import compiled
+from maskwright.compiled import compiled
 
 _POWERS = 10.0 ** np.arange(16)
 _OPEN, _CLOSE, _COMMA, _MINUS, _DOT, _ZERO, _NINE = (ord(sign) for sign in "[],-.09")

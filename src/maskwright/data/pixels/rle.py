@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from maskwright.data.pixels.compiled import compiled
+from maskwright.compiled import compiled
 
 Counts = NDArray[np.int64]
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from maskwright.data.pixels.compiled import compiled
+from maskwright.compiled import compiled
 
 # Differences of coordinates on the fine grid still fit the 32 bits in which COCO's definition calculates.
 FARTHEST_PX = 2.0e8
