@@ -52,7 +52,8 @@ def write_comparison(
             "latency_ms": parameters / 1e5, "latency_quartiles_ms": [parameters / 1.1e5, parameters / 0.9e5],
             "precision": "fp32",
         }  # fmt: skip
-        about = {"name": names[place], "path": f"runs/{names[place]}", "kind": "run" if run else "predictions"}
+        kind = "run" if run else "predictions"
+        about: dict[str, Any] = {"name": names[place], "path": f"runs/{names[place]}", "kind": kind}
         curve = curve_to(float(row["score"]), rng) if run else []
         about |= {"loss": {"name": "cross_entropy"} if run else None, "curve": curve}
         sources.append(about | row | (cost if run else dict.fromkeys(cost)))

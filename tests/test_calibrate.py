@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from maskwright.run import Run
 from maskwright.scoring.calibrate import fit_temperature, nll
 from maskwright.types import InputError
 
-CPU = {"device": "cpu", "precision": "fp32"}
+CPU: Any = {"device": "cpu", "precision": "fp32"}
 
 
 def drawn(seed: int, classes: int = 4, count: int = 20_000) -> tuple[np.ndarray, np.ndarray]:
@@ -102,7 +103,7 @@ def test_no_prediction_changes_not_even_where_rounding_ties(temperature: float, 
     scores[1, :10] = np.nextafter(scores[0, :10], np.float32(1))  # one step apart
     scores[2, :10] = 0
     scores[:, 10:12] = np.float32(1 / 3)
-    scores[:, 12] = np.float32([[0], [0], [1]])
+    scores[:, 12] = np.array([[0], [0], [1]], np.float32)
     found = tempered(scores, temperature, each_class=each_class)
     assert np.array_equal(first_maximum(found, THREE), first_maximum(scores, THREE))
     assert np.isfinite(found).all()

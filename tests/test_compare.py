@@ -116,7 +116,7 @@ def test_the_pictures_show_where_exactly_one_is_right(data: Dataset, good: Path,
 
 def test_the_map_says_who_is_right() -> None:
     truth = np.array([[0, 0, 1, 1, 255]], np.uint8)
-    shares, drawn = who_is_right(truth, np.array([[0, 0, 0, 0, 0]]), np.array([[0, 1, 1, 0, 0]]), 2)  # type: ignore[arg-type]
+    shares, drawn = who_is_right(truth, np.array([[0, 0, 0, 0, 0]]), np.array([[0, 1, 1, 0, 0]]), 2)
     assert (shares.both, shares.only_a, shares.only_b, shares.neither) == (0.25, 0.25, 0.25, 0.25)
     assert drawn.tolist() == [[list(map(int, colour)) for colour in (BOTH, ONLY_A, ONLY_B, NEITHER, IGNORED)]]
 

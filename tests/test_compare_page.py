@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from html.parser import HTMLParser
 from itertools import combinations
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from compared import write_comparison
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import ConsoleMessage, sync_playwright
 
 from maskwright.files import read_json, write_json
 from maskwright.reporting.compare_page import class_rows, compare_page, points, seen_from, time_text
@@ -181,6 +182,10 @@ def test_numbers_as_a_person_reads_them() -> None:
     assert colour_of(9) == colour_of(20)
 
 
+def note(wrong: list[str], message: ConsoleMessage) -> None:
+    wrong.append(message.text)
+
+
 @pytest.mark.skipif(not CHROMIUM.exists(), reason="Chromium is not here")
 def test_nothing_sticks_out_on_a_phone_or_a_desktop(two: Path, many: Path) -> None:
     switches = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
@@ -192,7 +197,7 @@ def test_nothing_sticks_out_on_a_phone_or_a_desktop(two: Path, many: Path) -> No
             for width in (360, 1280):
                 page = browser.new_page(viewport={"width": width, "height": 800})
                 wrong: list[str] = []
-                page.on("console", lambda message, wrong=wrong: wrong.append(message.text))
+                page.on("console", partial(note, wrong))
                 page.goto((folder / "report.html").as_uri())
                 assert page.evaluate("document.documentElement.scrollWidth") == width
                 assert not wrong

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,7 +34,7 @@ from maskwright.scoring.doubt import MEASURES, expand, names_of
 from maskwright.scoring.uncertainty_maps import choose
 from maskwright.types import InputError
 
-CPU = {"device": "cpu", "precision": "fp32"}
+CPU: Any = {"device": "cpu", "precision": "fp32"}
 
 
 def dirichlet(seed: int = 0, classes: int = 5) -> np.ndarray:

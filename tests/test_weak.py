@@ -29,9 +29,9 @@ def believe(truth_HW: Mask, seed: int = 0, sure: float = 0.9) -> Scores:
     known = np.roll(np.where(truth_HW == 255, 0, truth_HW), rng.integers(-2, 3, 2), (0, 1))
     scores = np.full((3, *truth_HW.shape), (1 - sure) / 2)
     np.put_along_axis(scores, known[None].astype(int), sure, axis=0)
-    soft = np.stack([cv2.GaussianBlur(plane, None, 3) for plane in scores])
+    soft = np.stack([cv2.GaussianBlur(plane, (0, 0), 3) for plane in scores])
     soft *= np.exp(rng.normal(0, 0.3 * rng.random(), soft.shape))
-    return (soft / soft.sum(0)).astype(np.float32)
+    return np.asarray(soft / soft.sum(0), np.float32)
 
 
 def seen(number: int, label: Mask | None = None, hw: tuple[int, int] = (96, 128)) -> tuple[Image, Mask, Mask, Scores]:
@@ -112,7 +112,7 @@ def spoiled_set(count: int = 40) -> tuple[list[str], list[Look], np.ndarray, dic
         if number == 11:
             label = seen(12)[1]
         if number == 20:  # the model fails: it knows next to nothing, and guesses the background
-            scores = np.broadcast_to(np.float32([[[0.4]], [[0.3]], [[0.3]]]), scores.shape)
+            scores = np.broadcast_to(np.array([[[0.4]], [[0.3]], [[0.3]]], np.float32), scores.shape)
             guess = np.zeros_like(guess)
         looks.append(look(image, label, guess, scores, CLASSES))
         tallies.append(tally_of(confusion(label, guess, 3)))

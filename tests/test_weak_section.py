@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from drawing import write_shapes
@@ -17,7 +18,7 @@ from maskwright.reporting.uncertainty_section import uncertainty_sections
 from maskwright.reporting.weak_section import LISTED, weak_sections
 from maskwright.run import Run
 
-CPU = {"device": "cpu", "precision": "fp32"}
+CPU: Any = {"device": "cpu", "precision": "fp32"}
 
 
 @pytest.fixture(scope="module")
