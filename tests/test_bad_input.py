@@ -36,9 +36,9 @@ def source(tmp_path: Path) -> Path:
     return root
 
 
-def bring_in(source: Path, *, strict: bool = False, format: str = "index") -> Built:
+def bring_in(source: Path, *, strict: bool = False, format: str = "index", workers: int | None = None) -> Built:
     target = source.parent / "new" / "data"
-    return import_dataset(format, source, target, options=Options(names=NAMES), strict=strict)
+    return import_dataset(format, source, target, options=Options(names=NAMES), strict=strict, workers=workers)
 
 
 def everything_near(source: Path) -> list[str]:
@@ -185,7 +185,7 @@ def test_a_full_or_read_only_disk_ends_the_import_which_then_goes_on(
     with monkeypatch.context() as patch:
         patch.setattr("maskwright.files.open", failing, raising=False)
         with pytest.raises(InputError, match=says) as caught:
-            bring_in(source)
+            bring_in(source, workers=0)  # threads would open files in an order of their own
     if not after:
         assert everything_near(source) == before
     elif after == 7:

@@ -38,7 +38,7 @@ def risk_coverage(measures: Sequence[Mapping[str, Any]], name: str) -> str:
         axes.set_xlim(0, 1)
         axes.set_ylim(0, 1.08 * risk or 1)
         axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0 if risk > 0.04 else 1))
+        axes.yaxis.set_major_formatter(PercentFormatter(1))
         axes.legend(loc="upper left")
         words = "; ".join(f"{row['name']} area {row['aurc']:.4f}" for row in measures)
         return to_svg(figure, name, f"Risk against coverage: {words}")
