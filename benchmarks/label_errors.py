@@ -22,8 +22,8 @@ from maskwright.data.dataset import Dataset
 from maskwright.geometry import resize_nearest
 from maskwright.infer.predictor import Predictor, first_maximum
 from maskwright.metrics.counts import confusion, mean_iou
-from maskwright.scoring.suspicion import contradicted
-from maskwright.scoring.weak import SUSPECT, look, suspicions
+from maskwright.scoring.doubting.suspicion import contradicted
+from maskwright.scoring.doubting.weak import SUSPECT, look, suspicions
 from maskwright.types import Classes, Image, Mask
 
 KINDS = ("shifted", "swapped", "eroded")

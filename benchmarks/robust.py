@@ -22,7 +22,7 @@ from maskwright.data.perturbing import SUITES
 from maskwright.data.perturbing.training import kinds_of
 from maskwright.files import write_json
 from maskwright.run import Run
-from maskwright.scoring.stress import trained_on
+from maskwright.scoring.stressing.stress import trained_on
 
 PROBABILITY = 0.5
 WAYS = ("plain", "robust")

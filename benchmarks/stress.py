@@ -34,7 +34,7 @@ from maskwright.metrics.counts import confusion
 from maskwright.metrics.tally import tally_of
 from maskwright.models import build
 from maskwright.run import Run
-from maskwright.scoring.cases import find_objects
+from maskwright.scoring.stressing.cases import find_objects
 
 SIDE = 512
 RECIPE = ["model.width=16", f"data.size=[{SIDE}, {SIDE}]", "data.fit=stretch"]

@@ -13,9 +13,9 @@ from maskwright.files import write_json
 from maskwright.imageio import write_image
 from maskwright.metrics.counts import DEFINITIONS
 from maskwright.metrics.tally import Tally
-from maskwright.scoring.judge import pair_rows, ranked
-from maskwright.scoring.pairs import DRAWS, measure_pairs
-from maskwright.scoring.verdict import METRIC_WORDS, RULE, Setting
+from maskwright.scoring.comparing.judge import pair_rows, ranked
+from maskwright.scoring.comparing.pairs import DRAWS, measure_pairs
+from maskwright.scoring.comparing.verdict import METRIC_WORDS, RULE, Setting
 from maskwright.types import Classes
 
 

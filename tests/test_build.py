@@ -221,7 +221,7 @@ def group_is_gone(group: int) -> bool:
 
 def test_killed_interrupted_and_gone_on_through_the_command_line(slow_source: Path, tmp_path: Path) -> None:
     target, journal = tmp_path / "out", tmp_path / ".out.part" / JOURNAL
-    killed = start(slow_source, target, pause_seconds=0.02, workers=1)
+    killed = start(slow_source, target, pause_seconds=0.05, workers=1)
     wait_until(lambda: lines_in(journal) >= 16, killed)
     with pytest.raises(TargetError, match=f"Process {killed.pid} is filling"):
         import_dataset("coco", slow_source, target, options=ALONE, workers=0)
@@ -233,7 +233,7 @@ def test_killed_interrupted_and_gone_on_through_the_command_line(slow_source: Pa
         file.write(b'{"key":"torn')
     times = {path.name: path.stat().st_mtime_ns for path in (tmp_path / ".out.part" / "masks").iterdir()}
 
-    interrupted = start(slow_source, target, pause_seconds=0.02, workers=2)
+    interrupted = start(slow_source, target, pause_seconds=0.2, workers=2)  # long enough on a busy machine, too
     wait_until(lambda: lines_in(journal) >= kept + 16, interrupted)
     os.killpg(interrupted.pid, signal.SIGINT)  # what Ctrl-C does
     _, messages = interrupted.communicate()

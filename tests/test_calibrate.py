@@ -19,7 +19,7 @@ from maskwright.files import read_yaml, write_yaml
 from maskwright.infer.predictor import Predictor, first_maximum
 from maskwright.infer.temper import tempered
 from maskwright.run import Run
-from maskwright.scoring.calibrate import fit_temperature, nll
+from maskwright.scoring.doubting.calibrate import fit_temperature, nll
 from maskwright.types import InputError
 
 CPU: Any = {"device": "cpu", "precision": "fp32"}

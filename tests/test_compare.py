@@ -21,9 +21,9 @@ from maskwright.imageio import read_image, read_mask, write_mask
 from maskwright.metrics.counts import confusion
 from maskwright.metrics.tally import iou, tally_of
 from maskwright.run import read_counts
-from maskwright.scoring import compare as compare_module
-from maskwright.scoring.compare import compare
-from maskwright.scoring.disagree import BOTH, IGNORED, NEITHER, ONLY_A, ONLY_B, likely, who_is_right
+from maskwright.scoring.comparing import compare as compare_module
+from maskwright.scoring.comparing.compare import compare
+from maskwright.scoring.comparing.disagree import BOTH, IGNORED, NEITHER, ONLY_A, ONLY_B, likely, who_is_right
 from maskwright.types import InputError, Mask, TargetError
 
 IMAGES = 14

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from maskwright.metrics.intervals import paired_difference, permutation_p
 from maskwright.metrics.tally import iou
-from maskwright.scoring.judge import pair_rows, ranked
-from maskwright.scoring.pairs import measure_pairs, scores_of
-from maskwright.scoring.verdict import Pair, Setting, letters, verdict
+from maskwright.scoring.comparing.judge import pair_rows, ranked
+from maskwright.scoring.comparing.pairs import measure_pairs, scores_of
+from maskwright.scoring.comparing.verdict import Pair, Setting, letters, verdict
 
 IMAGES = Setting(metric="mean IoU", units=40, of="images", tests=1)
 

@@ -16,9 +16,9 @@ from maskwright.files import read_json
 from maskwright.imageio import read_image, read_mask, write_image
 from maskwright.metrics.counts import confusion, mean_iou
 from maskwright.run import Run, read_counts, read_csv
-from maskwright.scoring import score
-from maskwright.scoring.gallery import gallery_choice
-from maskwright.scoring.observe import Observer
+from maskwright.scoring.evaluating import score
+from maskwright.scoring.evaluating.gallery import gallery_choice
+from maskwright.scoring.evaluating.observe import Observer
 from maskwright.types import InputError
 
 

@@ -7,9 +7,9 @@ import pytest
 from drawing import photo
 
 from maskwright.metrics.tally import Tally
-from maskwright.scoring import slices
-from maskwright.scoring.attributes import OF_THE_CLASS, OF_THE_IMAGE, Attributes, attributes_of
-from maskwright.scoring.slices import candidates, corrected_p, effect, find_slices, iou_of
+from maskwright.scoring.doubting import slices
+from maskwright.scoring.doubting.attributes import OF_THE_CLASS, OF_THE_IMAGE, Attributes, attributes_of
+from maskwright.scoring.doubting.slices import candidates, corrected_p, effect, find_slices, iou_of
 from maskwright.types import Classes
 
 CLASSES = Classes.from_names(["road", "bicycle", "tree"])

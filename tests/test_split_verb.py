@@ -23,7 +23,7 @@ from maskwright.files import write_yaml
 from maskwright.imageio import write_image
 from maskwright.reporting.page import report
 from maskwright.run import Run, read_csv, write_csv
-from maskwright.scoring.score import evaluate
+from maskwright.scoring.evaluating.score import evaluate
 from maskwright.training.fit import resume, train
 from maskwright.types import Classes, InputError, Mask
 

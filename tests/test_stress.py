@@ -22,13 +22,13 @@ from maskwright.imageio import read_image
 from maskwright.metrics.counts import confusion
 from maskwright.metrics.tally import tally_of
 from maskwright.run import Run, read_csv
-from maskwright.scoring import stress_images
-from maskwright.scoring.cases import choose, find_objects
-from maskwright.scoring.gates import judge, metric_names, metrics, read_gate
-from maskwright.scoring.retention import robustness, table
-from maskwright.scoring.stress import trained_on
-from maskwright.scoring.stress_images import StressImage
-from maskwright.scoring.units import choose_units
+from maskwright.scoring.evaluating.units import choose_units
+from maskwright.scoring.stressing import stress_images
+from maskwright.scoring.stressing.cases import choose, find_objects
+from maskwright.scoring.stressing.gates import judge, metric_names, metrics, read_gate
+from maskwright.scoring.stressing.retention import robustness, table
+from maskwright.scoring.stressing.stress import trained_on
+from maskwright.scoring.stressing.stress_images import StressImage
 from maskwright.types import Classes, InputError
 
 runner = CliRunner()

@@ -19,8 +19,8 @@ from maskwright.imageio import write_image
 from maskwright.reporting.render import fill
 from maskwright.reporting.stress_section import MOST_CASES, stress_sections
 from maskwright.run import Run
-from maskwright.scoring.retention import robustness
-from maskwright.scoring.units import choose_units
+from maskwright.scoring.evaluating.units import choose_units
+from maskwright.scoring.stressing.retention import robustness
 
 DOCS = Path(__file__).parents[1] / "docs"
 KINDS = ["noise", "blur", "contrast_up", "contrast_down", "brightness_up", "occlusion", "salt_and_pepper"]

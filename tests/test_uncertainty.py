@@ -30,8 +30,8 @@ from maskwright.infer.uncertain import (
     views,
 )
 from maskwright.run import Run
-from maskwright.scoring.doubt import MEASURES, expand, names_of
-from maskwright.scoring.uncertainty_maps import choose
+from maskwright.scoring.doubting.doubt import MEASURES, expand, names_of
+from maskwright.scoring.doubting.uncertainty_maps import choose
 from maskwright.types import InputError
 
 CPU: Any = {"device": "cpu", "precision": "fp32"}

@@ -13,10 +13,20 @@ from maskwright.files import read_json
 from maskwright.imageio import read_image
 from maskwright.metrics.counts import confusion
 from maskwright.metrics.tally import tally_of
-from maskwright.scoring import suspicion
-from maskwright.scoring.suspicion import REACH, contradicted, moved
-from maskwright.scoring.weak import SUSPECT, Look, direction, look, suspicions, to_draw, weak_spots, weakest, write_weak
-from maskwright.scoring.weak_pictures import RAMP, ramp, unlikely
+from maskwright.scoring.doubting import suspicion
+from maskwright.scoring.doubting.suspicion import REACH, contradicted, moved
+from maskwright.scoring.doubting.weak import (
+    SUSPECT,
+    Look,
+    direction,
+    look,
+    suspicions,
+    to_draw,
+    weak_spots,
+    weakest,
+    write_weak,
+)
+from maskwright.scoring.doubting.weak_pictures import RAMP, ramp, unlikely
 from maskwright.types import Classes, Image, Mask
 
 CLASSES = shapes_classes()

@@ -32,11 +32,11 @@ if TYPE_CHECKING:
     from maskwright.reporting.compare_page import compare_page
     from maskwright.reporting.page import report
     from maskwright.run import Run
-    from maskwright.scoring.calibrate import calibrate
-    from maskwright.scoring.compare import compare
-    from maskwright.scoring.score import evaluate
-    from maskwright.scoring.stress import stress, stress_sheet
-    from maskwright.scoring.uncertainty import uncertainty
+    from maskwright.scoring.comparing.compare import compare
+    from maskwright.scoring.doubting.calibrate import calibrate
+    from maskwright.scoring.doubting.uncertainty import uncertainty
+    from maskwright.scoring.evaluating.score import evaluate
+    from maskwright.scoring.stressing.stress import stress, stress_sheet
     from maskwright.story import demo
     from maskwright.training.ablate import ablate
     from maskwright.training.fit import resume, train
@@ -62,8 +62,8 @@ _HOME = {
     "audit_page": "reporting.audit_page",
     "fix_dataset": "data.audit.fix",
     "audit_dataset": "data.audit.write",
-    "calibrate": "scoring.calibrate",
-    "compare": "scoring.compare",
+    "calibrate": "scoring.doubting.calibrate",
+    "compare": "scoring.comparing.compare",
     "compare_page": "reporting.compare_page",
     "contested": "data.doors",
     "convert_dataset": "data.doors",
@@ -74,7 +74,7 @@ _HOME = {
     "preview": "data.augmenting.multiply",
     "demo": "story",
     "drop_style": "data.drops.raindrops",
-    "evaluate": "scoring.score",
+    "evaluate": "scoring.evaluating.score",
     "import_dataset": "data.doors",
     "init_dataset": "data.doors",
     "predict": "infer.predict",
@@ -83,15 +83,15 @@ _HOME = {
     "resume": "training.fit",
     "shipped_recipes": "config",
     "split_dataset": "data.splits.resplit",
-    "stress": "scoring.stress",
-    "stress_sheet": "scoring.stress",
+    "stress": "scoring.stressing.stress",
+    "stress_sheet": "scoring.stressing.stress",
     "survey_models": "models.budget",
     "synth_raindrops": "data.drops.synth",
     "train": "training.fit",
     "ablate": "training.ablate",
     "Series": "training.series",
     "train_seeds": "training.series",
-    "uncertainty": "scoring.uncertainty",
+    "uncertainty": "scoring.doubting.uncertainty",
     "undo_split": "data.splits.resplit",
     "write_schema": "config",
 }

@@ -16,7 +16,7 @@ from maskwright.data.drops.synth import demo_photos, synth_raindrops
 from maskwright.files import require_free
 from maskwright.infer.predict import predict
 from maskwright.reporting.page import report
-from maskwright.scoring.score import evaluate
+from maskwright.scoring.evaluating.score import evaluate
 from maskwright.training.fit import train
 
 PER_PHOTO = 100

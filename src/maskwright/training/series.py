@@ -20,7 +20,7 @@ from maskwright.console import Skipped, say
 from maskwright.data.dataset import Dataset
 from maskwright.files import explained, read_json, require_free, write_json
 from maskwright.run import Run, write_csv
-from maskwright.scoring.score import evaluate
+from maskwright.scoring.evaluating.score import evaluate
 from maskwright.training import processes
 from maskwright.training.begin import opened, resolve_all
 from maskwright.training.fit import resume, train

@@ -14,11 +14,11 @@ from maskwright.console import track
 from maskwright.files import explained, write_json
 from maskwright.imageio import write_image
 from maskwright.metrics.tally import MEANS, Tally
-from maskwright.scoring.attributes import Attributes, attributes_of
-from maskwright.scoring.pictures import See
-from maskwright.scoring.slices import find_slices
-from maskwright.scoring.suspicion import contradicted, moved
-from maskwright.scoring.weak_pictures import panels
+from maskwright.scoring.doubting.attributes import Attributes, attributes_of
+from maskwright.scoring.doubting.slices import find_slices
+from maskwright.scoring.doubting.suspicion import contradicted, moved
+from maskwright.scoring.doubting.weak_pictures import panels
+from maskwright.scoring.evaluating.pictures import See
 from maskwright.types import Classes, Image, Mask
 
 SURE = 0.9  # probability from which a wrong prediction is a sure one

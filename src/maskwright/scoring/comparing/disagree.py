@@ -16,9 +16,9 @@ from maskwright.data.dataset import Dataset, Sample
 from maskwright.imageio import overlay, write_image
 from maskwright.infer.predictor import Predictor
 from maskwright.metrics.tally import Tally
-from maskwright.scoring.entries import Aligned, Asked, Entry, ignores_background
-from maskwright.scoring.pictures import shrink
-from maskwright.scoring.predictions import find_predictions, read_prediction
+from maskwright.scoring.comparing.entries import Aligned, Asked, Entry, ignores_background
+from maskwright.scoring.evaluating.pictures import shrink
+from maskwright.scoring.evaluating.predictions import find_predictions, read_prediction
 from maskwright.types import Image, InputError, Mask
 
 # Told apart by every kind of sight, and in print by their lightness.

@@ -16,7 +16,7 @@ from maskwright.infer.predictor import Predictor
 from maskwright.infer.temper import LARGEST, tempered, weights_hash
 from maskwright.metrics.calibration import SMALLEST, Calibration
 from maskwright.run import Run, now
-from maskwright.scoring.labelled import Labelled, open_labelled
+from maskwright.scoring.evaluating.labelled import Labelled, open_labelled
 from maskwright.types import InputError
 
 MOST_PX = 200_000

@@ -25,7 +25,7 @@ from maskwright.infer.predictor import Predictor
 from maskwright.metrics.counts import confusion, without_labels
 from maskwright.metrics.tally import Tally, tally_of
 from maskwright.run import Run
-from maskwright.scoring.cases import find_objects
+from maskwright.scoring.stressing.cases import find_objects
 from maskwright.types import Image, InputError, Mask
 
 MOST_PROCESSES = 16

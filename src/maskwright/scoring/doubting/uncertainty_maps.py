@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from maskwright.console import track
 from maskwright.files import explained
 from maskwright.imageio import overlay, write_image
-from maskwright.scoring.pictures import shrink
-from maskwright.scoring.weak_pictures import ramp
+from maskwright.scoring.doubting.weak_pictures import ramp
+from maskwright.scoring.evaluating.pictures import shrink
 from maskwright.types import Classes, Image, Mask
 
 Plane = NDArray[np.float32]

@@ -14,16 +14,16 @@ from maskwright.files import explained
 from maskwright.infer.predictor import Predictor
 from maskwright.metrics.counts import Confusion
 from maskwright.run import Run, now, write_counts, write_csv, write_scores
-from maskwright.scoring.definitions import definitions
-from maskwright.scoring.gallery import write_gallery
-from maskwright.scoring.gather import Gathered, gather
-from maskwright.scoring.observe import Observed, Observer, Probabilities
-from maskwright.scoring.printed import score_table
-from maskwright.scoring.resampling import Resampling
-from maskwright.scoring.sources import RunSource, Source, folder_source
-from maskwright.scoring.tables import class_table, image_rows, tabulate
-from maskwright.scoring.units import choose_units
-from maskwright.scoring.weak import weak_spots, write_weak
+from maskwright.scoring.doubting.weak import weak_spots, write_weak
+from maskwright.scoring.evaluating.definitions import definitions
+from maskwright.scoring.evaluating.gallery import write_gallery
+from maskwright.scoring.evaluating.gather import Gathered, gather
+from maskwright.scoring.evaluating.observe import Observed, Observer, Probabilities
+from maskwright.scoring.evaluating.printed import score_table
+from maskwright.scoring.evaluating.resampling import Resampling
+from maskwright.scoring.evaluating.sources import RunSource, Source, folder_source
+from maskwright.scoring.evaluating.tables import class_table, image_rows, tabulate
+from maskwright.scoring.evaluating.units import choose_units
 from maskwright.types import Image, InputError, Mask, TargetError
 
 # One of them is in every folder that an evaluation has begun to write.

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskwright.metrics.tally import CLASS_RATIOS, MEANS, Tally
-from maskwright.scoring.attributes import OF_THE_CLASS, OF_THE_IMAGE, Attributes
+from maskwright.scoring.doubting.attributes import OF_THE_CLASS, OF_THE_IMAGE, Attributes
 from maskwright.types import Classes
 
 MOST = 10

@@ -11,7 +11,7 @@ import numpy as np
 from maskwright.console import Skipped, track
 from maskwright.data.dataset import Dataset, Sample
 from maskwright.run import Run
-from maskwright.scoring.score import as_trained, open_dataset
+from maskwright.scoring.evaluating.score import as_trained, open_dataset
 from maskwright.types import Image, InputError, Mask
 
 

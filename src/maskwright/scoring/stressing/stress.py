@@ -32,12 +32,12 @@ from maskwright.files import (
 from maskwright.imageio import write_image
 from maskwright.infer.device import choose_device, choose_precision
 from maskwright.run import Run, environment, now, write_csv
-from maskwright.scoring.cases import choose, draw_cases
-from maskwright.scoring.gates import Gate, Verdict, judge, metric_names, read_gate
-from maskwright.scoring.retention import csv_rows, robustness, table
-from maskwright.scoring.score import as_trained, open_dataset
-from maskwright.scoring.stress_images import Job, Measured, measure, one_thread
-from maskwright.scoring.units import choose_units
+from maskwright.scoring.evaluating.score import as_trained, open_dataset
+from maskwright.scoring.evaluating.units import choose_units
+from maskwright.scoring.stressing.cases import choose, draw_cases
+from maskwright.scoring.stressing.gates import Gate, Verdict, judge, metric_names, read_gate
+from maskwright.scoring.stressing.retention import csv_rows, robustness, table
+from maskwright.scoring.stressing.stress_images import Job, Measured, measure, one_thread
 from maskwright.types import InputError, unknown_name
 
 # Keys of `augment` whose draws are like a kind of a suite.

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskwright.imageio import overlay
-from maskwright.scoring.pictures import shrink
+from maskwright.scoring.evaluating.pictures import shrink
 from maskwright.types import Classes, Image, Mask
 
 # Probabilities at which the ramp ends: a label of 1 in 1000 is as unlikely as it gets.

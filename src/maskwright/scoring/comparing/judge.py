@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from maskwright.scoring.pairs import Floats, Measured
-from maskwright.scoring.resampling import number
-from maskwright.scoring.verdict import Pair, Setting, letters, verdict
+from maskwright.scoring.comparing.pairs import Floats, Measured
+from maskwright.scoring.comparing.verdict import Pair, Setting, letters, verdict
+from maskwright.scoring.evaluating.resampling import number
 
 MOST_VERDICTS = 6
 

@@ -21,10 +21,10 @@ from maskwright.metrics.calibration import Calibration
 from maskwright.metrics.counts import Confusion, confusion, mean_iou
 from maskwright.metrics.selective import RiskCoverage
 from maskwright.run import Run, now
-from maskwright.scoring.doubt import MEASURES, Answer, Team, ask, assemble, expand
-from maskwright.scoring.labelled import Labelled, open_labelled
-from maskwright.scoring.score import writable
-from maskwright.scoring.uncertainty_maps import Seen, choose, draw_maps
+from maskwright.scoring.doubting.doubt import MEASURES, Answer, Team, ask, assemble, expand
+from maskwright.scoring.doubting.uncertainty_maps import Seen, choose, draw_maps
+from maskwright.scoring.evaluating.labelled import Labelled, open_labelled
+from maskwright.scoring.evaluating.score import writable
 from maskwright.types import Classes, InputError, Mask
 
 POINTS = 100

@@ -21,7 +21,7 @@ from maskwright.losses import outputs_for
 from maskwright.models.budget import blank, count_operations, on_meta
 from maskwright.models.network import parameter_count
 from maskwright.run import Run, now
-from maskwright.scoring.entries import Asked, Entry
+from maskwright.scoring.comparing.entries import Asked, Entry
 from maskwright.types import Image, InputError, TargetError
 
 WARM_UP = 3

@@ -16,8 +16,8 @@ from maskwright.data.dataset import Dataset
 from maskwright.files import list_files, read_json
 from maskwright.metrics.tally import Tally
 from maskwright.run import Counted, Run, read_counts
-from maskwright.scoring.predictions import OTHER_FOLDERS, SUFFIXES
-from maskwright.scoring.score import evaluate, open_dataset
+from maskwright.scoring.evaluating.predictions import OTHER_FOLDERS, SUFFIXES
+from maskwright.scoring.evaluating.score import evaluate, open_dataset
 from maskwright.types import InputError
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from maskwright.files import explained, write_json
 from maskwright.imageio import colourise, overlay, write_image
-from maskwright.scoring.pictures import See, shrink
+from maskwright.scoring.evaluating.pictures import See, shrink
 from maskwright.types import Classes, Image, Mask
 
 GALLERY = 4

@@ -12,8 +12,17 @@ from maskwright.metrics.calibration import Calibration
 from maskwright.metrics.objects import SIZES
 from maskwright.metrics.surface import SurfaceDistances, surface_dice
 from maskwright.metrics.tally import Tally
-from maskwright.scoring.observe import REGIONS
-from maskwright.scoring.resampling import Floats, Ratio, Resampling, interval, intervals, number, share, values
+from maskwright.scoring.evaluating.observe import REGIONS
+from maskwright.scoring.evaluating.resampling import (
+    Floats,
+    Ratio,
+    Resampling,
+    interval,
+    intervals,
+    number,
+    share,
+    values,
+)
 from maskwright.types import Classes
 
 

@@ -14,8 +14,8 @@ from maskwright.metrics.counts import Confusion
 from maskwright.metrics.surface import SurfaceDistances
 from maskwright.metrics.tally import Tally, binary
 from maskwright.run import Counted
-from maskwright.scoring.observe import Observed
-from maskwright.scoring.weak import Look
+from maskwright.scoring.doubting.weak import Look
+from maskwright.scoring.evaluating.observe import Observed
 from maskwright.types import Classes
 
 NOTHING = np.zeros((0, 0), np.int64)

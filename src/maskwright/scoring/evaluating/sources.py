@@ -14,8 +14,8 @@ from maskwright.data.dataset import Dataset, Sample
 from maskwright.data.jobs import pooled
 from maskwright.infer.predictor import Predictor, first_maximum
 from maskwright.run import Run
-from maskwright.scoring.observe import Observed, Observer, Probabilities
-from maskwright.scoring.predictions import find_predictions, read_prediction
+from maskwright.scoring.evaluating.observe import Observed, Observer, Probabilities
+from maskwright.scoring.evaluating.predictions import find_predictions, read_prediction
 from maskwright.types import Image, InputError, Mask
 
 # Images that wait to be counted while the network works on the next: bounds memory.

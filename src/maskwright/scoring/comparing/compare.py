@@ -17,13 +17,13 @@ from maskwright.data.dataset import Dataset
 from maskwright.files import require_free, resumable_folder, write_json, write_text
 from maskwright.metrics.counts import DEFINITIONS
 from maskwright.run import now
-from maskwright.scoring.cost import costs_of
-from maskwright.scoring.disagree import draw_pairs
-from maskwright.scoring.entries import Aligned, Asked, Entry, align, open_entries
-from maskwright.scoring.judge import pair_rows, ranked, table
-from maskwright.scoring.pairs import DRAWS, LEVEL, Measured, measure_pairs
-from maskwright.scoring.units import UNITS, Units, choose_units
-from maskwright.scoring.verdict import METRIC_WORDS, RULE, Setting
+from maskwright.scoring.comparing.cost import costs_of
+from maskwright.scoring.comparing.disagree import draw_pairs
+from maskwright.scoring.comparing.entries import Aligned, Asked, Entry, align, open_entries
+from maskwright.scoring.comparing.judge import pair_rows, ranked, table
+from maskwright.scoring.comparing.pairs import DRAWS, LEVEL, Measured, measure_pairs
+from maskwright.scoring.comparing.verdict import METRIC_WORDS, RULE, Setting
+from maskwright.scoring.evaluating.units import UNITS, Units, choose_units
 from maskwright.types import unknown_name
 
 FORMAT = 1

@@ -14,7 +14,7 @@ from maskwright.metrics.counts import Confusion, confusion
 from maskwright.metrics.objects import count_objects
 from maskwright.metrics.surface import SurfaceDistances, surface_distances
 from maskwright.metrics.tally import Tally, tally_of
-from maskwright.scoring.weak import Look, look
+from maskwright.scoring.doubting.weak import Look, look
 from maskwright.types import Classes, Image, InputError, Mask
 
 Probabilities = NDArray[np.float32]

@@ -1,0 +1,1 @@
+"""Runs and folders of predictions on the same images."""

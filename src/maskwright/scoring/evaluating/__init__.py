@@ -1,0 +1,1 @@
+"""An evaluation: what every image leaves behind, and the tables made of it."""

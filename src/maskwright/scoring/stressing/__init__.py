@@ -1,0 +1,1 @@
+"""What is left of a score where photos are spoiled."""
