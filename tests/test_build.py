@@ -187,7 +187,9 @@ def slow_source(tmp_path: Path) -> Path:
 
 
 def start(source: Path, target: Path, *, pause_seconds: float, workers: int) -> subprocess.Popen[str]:
-    code = "import annotations; annotations.add_slow_format(); from maskwright.cli import main; main()"
+    # A shell that runs the tests in the background has them, and all that they start, ignore Ctrl-C.
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    code += "import annotations; annotations.add_slow_format(); from maskwright.cli import main; main()"
     return subprocess.Popen(
         [sys.executable, "-c", code, "import", "slow", source, target, "--no-images", "--workers", str(workers)],
         stderr=subprocess.PIPE,
