@@ -193,6 +193,53 @@ class Classes:
         return self._palette.copy()
 
 
+@dataclass(frozen=True, kw_only=True)
+class Stroke:
+    """A scribble: points along a line of `radius_px`, on the object (`positive`) or off it."""
+
+    points_xy: tuple[tuple[float, float], ...]
+    positive: bool = True
+    radius_px: float = 2.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prompt:
+    """What a person points at in one image, for one object.
+
+    Coordinates are pixels, x to the right and y down; pixel (row r, column c) covers r <= y < r + 1, c <= x < c + 1.
+    `positive[i]` says whether point i is on the object. Boxes are (left, top, right, bottom). `previous_HW` is the
+    mask so far, which clicks correct. `class_id` is what the object is to become, where a prompter knows classes.
+    """
+
+    points_xy: tuple[tuple[float, float], ...] = ()
+    positive: tuple[bool, ...] = ()
+    boxes_xyxy: tuple[tuple[float, float, float, float], ...] = ()
+    strokes: tuple[Stroke, ...] = ()
+    previous_HW: NDArray[np.bool_] | None = None
+    class_id: int | None = None
+
+    def check(self, size_hw: tuple[int, int]) -> None:
+        """Raise InputError for a prompt that says nothing, only what is not wanted, or points outside the image."""
+        rows, columns = size_hw
+        if len(self.points_xy) != len(self.positive):
+            raise InputError(f"{len(self.points_xy)} points have {len(self.positive)} labels; give one for each.")
+        if not (self.points_xy or self.boxes_xyxy or self.strokes):
+            raise InputError("The prompt is empty; click on the object, or draw a box or a stroke.")
+        wanted = any(self.positive) or self.boxes_xyxy or any(stroke.positive for stroke in self.strokes)
+        if not wanted and self.previous_HW is None:
+            raise InputError("The prompt only says what is not wanted; add a click, a box or a stroke on the object.")
+        places = [*self.points_xy, *(point for stroke in self.strokes for point in stroke.points_xy)]
+        places += [corner for x0, y0, x1, y1 in self.boxes_xyxy for corner in ((x0, y0), (x1, y1))]
+        for x, y in places:
+            if not (0 <= x <= columns and 0 <= y <= rows):
+                raise InputError(f"The prompt at x {x:g}, y {y:g} is outside the image of {columns} x {rows} pixels.")
+        for x0, y0, x1, y1 in self.boxes_xyxy:
+            if x1 <= x0 or y1 <= y0:
+                raise InputError(f"Box {x0:g}, {y0:g}, {x1:g}, {y1:g} is empty; give left, top, right, bottom.")
+        if self.previous_HW is not None and self.previous_HW.shape != size_hw:
+            raise InputError(f"The mask so far is {self.previous_HW.shape} for an image of {size_hw}; give equal sizes.")
+
+
 def default_colour(index: int) -> Colour:
     """The colour of class `index` where none is given; never the white of ignored pixels, never repeated below 255."""
     if index < len(_PALETTE):
