@@ -74,6 +74,14 @@ def test_the_page_is_whole_escaped_and_needs_nothing_else(which: str, request: p
     assert compare_page(folder).read_text("utf-8") == text
 
 
+def test_a_page_without_photos_keeps_the_maps_alone(two: Path, tmp_path: Path) -> None:
+    text = compare_page(two, out=tmp_path / "page.html", photos=False).read_text("utf-8")
+    assert text.count("data:image/jpeg") == 2
+    assert "written without photos" in text
+    assert 'alt="Photo' not in text
+    assert 'alt="Label' not in text
+
+
 def test_two_sources_are_answered_in_the_first_sentence(two: Path) -> None:
     text = compare_page(two).read_text("utf-8")
     verdict = read_json(two / "comparison.json")["pairs"][0]["verdict"]

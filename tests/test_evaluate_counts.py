@@ -15,7 +15,7 @@ from maskwright.data.dataset import Dataset, Sample
 from maskwright.imageio import write_mask
 from maskwright.metrics.tally import tally_of
 from maskwright.scoring.evaluating.gather import gather
-from maskwright.scoring.evaluating.observe import Observer, calibrate, confusion_by_region
+from maskwright.scoring.evaluating.observe import Observer, calibration_of, confusion_by_region
 from maskwright.scoring.evaluating.resampling import Resampling
 from maskwright.scoring.evaluating.tables import tabulate
 from maskwright.scoring.evaluating.units import choose_units
@@ -102,7 +102,7 @@ def test_scores_against_the_rest_are_divided_by_their_sum() -> None:
     shares = rng.dirichlet(np.ones(3), truth.shape).transpose(2, 0, 1).astype(np.float32)
     guess = shares.argmax(0).astype(np.uint8)
     shares[:, 0, 0] = 0  # sure of nothing
-    plain, scaled = (calibrate(truth, guess, shares * factor) for factor in (1, np.float32(2.5)))
+    plain, scaled = (calibration_of(shares * factor, truth, guess) for factor in (1, np.float32(2.5)))
     assert scaled.nll() == pytest.approx(plain.nll(), rel=1e-5)
     assert scaled.brier() == pytest.approx(plain.brier(), rel=1e-5)
     assert scaled.ece() == pytest.approx(plain.ece(), abs=1e-3)

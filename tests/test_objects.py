@@ -14,7 +14,7 @@ from skimage.measure import label as components
 
 from maskwright.imageio import read_plane
 from maskwright.metrics.counts import confusion
-from maskwright.metrics.objects import LEAST_PX, SIZES, count_objects, object_counts, size_counts
+from maskwright.metrics.objects import LEAST_PX, SIZES, count_objects
 from maskwright.metrics.tally import tally_of
 from maskwright.types import Mask
 
@@ -43,8 +43,8 @@ def slow_counts(truth: Mask, guess: Mask, classes: int, least_px: int) -> tuple[
 @pytest.mark.parametrize("least_px", [1, 5, LEAST_PX])
 def test_objects_agree_with_scipy(truth: Mask, guess: Mask, classes: int, least_px: int) -> None:
     objects, pixels = slow_counts(truth, guess, classes, least_px)
-    assert np.array_equal(object_counts(truth, guess, classes, least_px=least_px), objects)
-    assert np.array_equal(size_counts(truth, guess, classes), pixels)
+    assert np.array_equal(count_objects(truth, guess, classes, least_px=least_px)[0], objects)
+    assert np.array_equal(count_objects(truth, guess, classes)[1], pixels)
 
 
 @given(seed=st.integers(0, 10_000), classes=st.integers(1, 9), sigma=st.floats(0, 4))
@@ -53,7 +53,7 @@ def test_one_pass_over_all_classes_finds_the_regions_of_scikit_image(seed: int, 
     field = ndimage.gaussian_filter(rng.normal(size=(60, 70, classes)), (sigma, sigma, 0))
     mask = field.argmax(-1).astype(np.uint8)
     region = components(mask, background=-1, connectivity=2)  # type: ignore[no-untyped-call]
-    counts = object_counts(mask, mask, classes, least_px=1)
+    counts = count_objects(mask, mask, classes, least_px=1)[0]
     expected = [len(np.unique(region[mask == k])) for k in range(classes)]
     assert counts[:, :, :].sum(1).tolist() == [expected] * 4
 
@@ -67,7 +67,7 @@ def test_snakes_and_spirals_are_one_object_each() -> None:
     snake[::2] = 1
     snake[1::4, -1] = snake[3::4, 0] = 1
     for mask in (comb, comb[::-1], comb.T, snake, snake.T, snake[::-1, ::-1]):
-        assert object_counts(mask, mask, 2)[0, :, 1].sum() == 1
+        assert count_objects(mask, mask, 2)[0][0, :, 1].sum() == 1
 
 
 def test_found_is_half_of_its_pixels_and_sizes_are_those_of_coco() -> None:
@@ -79,10 +79,10 @@ def test_found_is_half_of_its_pixels_and_sizes_are_those_of_coco() -> None:
     guess[:10, :5] = 1  # exactly half: found
     guess[20:52, :15] = 1  # less than half: not found, but what is predicted is true
     guess[60:156, 100:260] = 1  # found; 96 of 160 columns are true
-    counts = object_counts(truth, guess, 2)
+    counts = count_objects(truth, guess, 2)[0]
     assert SIZES == ("small", "medium", "large")
     assert counts[:, :, 1].tolist() == [[1, 1, 1], [1, 0, 1], [2, 0, 1], [2, 0, 1]]
-    assert size_counts(truth, guess, 2)[:, :, 1].tolist() == [[100, 1024, 9216], [50, 15 * 32, 9216]]
+    assert count_objects(truth, guess, 2)[1][:, :, 1].tolist() == [[100, 1024, 9216], [50, 15 * 32, 9216]]
 
 
 def test_specks_count_nowhere_but_their_pixels_do() -> None:
@@ -92,7 +92,7 @@ def test_specks_count_nowhere_but_their_pixels_do() -> None:
     guess[2, 2] = 1
     counts, pixels = count_objects(truth, guess, 2)
     assert counts[:, :, 1].sum(1).tolist() == [1, 1, 1, 1]
-    assert object_counts(truth, guess, 2, least_px=1)[:, :, 1].sum(1).tolist() == [2, 2, 3, 2]
+    assert count_objects(truth, guess, 2, least_px=1)[0][:, :, 1].sum(1).tolist() == [2, 2, 3, 2]
     assert pixels[0, 0, 1] == (truth == 1).sum()
 
 
@@ -106,13 +106,13 @@ def test_pixels_by_size_sum_to_the_tally_and_ignored_ones_are_in_none(seed: int)
     elsewhere[(truth < 5) & (guess == 255)] = 255
     for mine, theirs in zip(count_objects(truth, elsewhere, 5), (objects, pixels), strict=True):
         assert np.array_equal(mine, theirs)
-    assert np.array_equal(object_counts(guess, truth, 5), objects[[2, 3, 0, 1]])
-    assert np.array_equal(object_counts(truth.T, guess.T, 5), objects)
+    assert np.array_equal(count_objects(guess, truth, 5)[0], objects[[2, 3, 0, 1]])
+    assert np.array_equal(count_objects(truth.T, guess.T, 5)[0], objects)
 
 
 def test_masks_of_two_sizes_are_refused() -> None:
     with pytest.raises(ValueError, match="differ in size"):
-        object_counts(np.zeros((2, 3), np.uint8), np.zeros((3, 2), np.uint8), 2)
+        count_objects(np.zeros((2, 3), np.uint8), np.zeros((3, 2), np.uint8), 2)[0]
 
 
 @pytest.mark.data

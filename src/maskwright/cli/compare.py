@@ -25,6 +25,9 @@ def compare(
         str,
         typer.Option("--units", help="What is resampled: images, groups, or auto for groups where there are enough."),
     ] = "auto",
+    photos: Annotated[
+        bool, typer.Option("--photos/--no-photos", help="Whether the page shows photos, which not all may publish.")
+    ] = True,
     seed: Seed = 0,
     weights: Weights = "best",
     device: Device = "auto",
@@ -45,7 +48,7 @@ def compare(
         seed=seed,
         strict=strict,
     )
-    page = maskwright.compare_page(result.path)
+    page = maskwright.compare_page(result.path, photos=photos)
     lines = [*result.lines(), "", f"Wrote {page} (open it in a browser) and comparison.json beside it."]
     finish(as_json, {**result.facts, "folder": str(result.path), "report": str(page)}, result.skipped, lines)
 

@@ -22,25 +22,13 @@ OBJECTS_LABELLED, OBJECTS_FOUND, OBJECTS_PREDICTED, OBJECTS_TRUE = range(4)
 PIXELS_LABELLED, PIXELS_HIT = range(2)
 
 
-def object_counts(truth_HW: Mask, guess_HW: Mask, classes: int, *, least_px: int = LEAST_PX) -> Counts:
-    """Objects of one image, (4, S, K): labelled, found among them, predicted, true among them.
-
-    Regions of fewer than `least_px` pixels are specks and count nowhere. Ids outside 0..K-1 are ignored.
-    Raises ValueError where the masks differ in size.
-    """
-    return count_objects(truth_HW, guess_HW, classes, least_px=least_px)[0]
-
-
-def size_counts(truth_HW: Mask, guess_HW: Mask, classes: int) -> Counts:
-    """Pixels of one image by the size of the labelled object that they belong to, (2, S, K): labelled, hit.
-
-    Specks are in "small", so that the sizes sum to the tally. Raises ValueError where the masks differ in size.
-    """
-    return count_objects(truth_HW, guess_HW, classes)[1]
-
-
 def count_objects(truth_HW: Mask, guess_HW: Mask, classes: int, *, least_px: int = LEAST_PX) -> tuple[Counts, Counts]:
-    """What `object_counts` and `size_counts` return, in one pass."""
+    """Objects and pixels of one image by size of object: (4, S, K) and (2, S, K).
+
+    Of objects: labelled, found among them, predicted, true among them; regions of fewer than `least_px` pixels are
+    specks and count nowhere. Of labelled pixels: all, and those hit; specks are in "small", so that the sizes sum to
+    the tally. Ids outside 0..K-1 are ignored. Raises ValueError where the masks differ in size.
+    """
     truth, guess = known_planes(truth_HW, guess_HW, classes)
     objects, pixels = (np.zeros((rows, len(SIZES), classes), np.int64) for rows in (4, 2))
     for row, own in ((OBJECTS_LABELLED, truth), (OBJECTS_PREDICTED, guess)):

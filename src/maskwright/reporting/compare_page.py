@@ -23,13 +23,15 @@ MOST_VERDICTS = 6
 MOST_DETAILS = 30
 LARGEST_MATRIX = 30
 PANELS = {"photo": "photo", "label": "label", "a": "", "b": "", "map": "who is right"}
+WITHOUT_PHOTOS = ("map",)
 
 
-def compare_page(folder: str | Path, *, out: Path | None = None) -> Path:
+def compare_page(folder: str | Path, *, out: Path | None = None, photos: bool = True) -> Path:
     """Write FOLDER/report.html (or `out`) from the `comparison.json` and pictures of a comparison; returns its path.
 
-    One file that needs no other and no network. The same comparison gives the same bytes. Raises InputError if the
-    folder holds no comparison or the page cannot be written.
+    One file that needs no other and no network. Without `photos` no panel shows one, so that the page may go where
+    they may not. The same comparison gives the same bytes. Raises InputError if the folder holds no comparison or the
+    page cannot be written.
     """
     folder = Path(folder)
     path = folder / "comparison.json"
@@ -38,10 +40,10 @@ def compare_page(folder: str | Path, *, out: Path | None = None) -> Path:
     found = read_json(path)
     if not isinstance(found, dict) or found.get("format") != FORMAT:
         raise InputError(f"{path} has a format this version does not know; compare again.")
-    return write_page(out or folder / "report.html", "compare.html", contents(found, folder))
+    return write_page(out or folder / "report.html", "compare.html", contents(found, folder, photos))
 
 
-def contents(found: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+def contents(found: Mapping[str, Any], folder: Path, photos: bool) -> dict[str, Any]:
     """Everything that the template prints, in the page's order."""
     ranked = sorted((dict(source) for source in found["sources"]), key=lambda source: int(source["rank"]))
     for source in ranked:
@@ -63,7 +65,8 @@ def contents(found: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         "details": leading[:MOST_DETAILS],
         "figures": figures(found, ranked),
         "unknown_cost": [source["name"] for source in ranked if not source.get("latency_ms")],
-        "shots": shots(found["disagreements"], folder),
+        "shots": shots(found["disagreements"], folder, list(PANELS) if photos else WITHOUT_PHOTOS),
+        "photos": photos,
         "words": {
             "points": points,
             "p": p_text,
@@ -73,7 +76,7 @@ def contents(found: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         },
         "command": "maskwright compare "
         + " ".join(shlex.quote(source["path"]) for source in found["sources"])
-        + f" --dataset {shlex.quote(found['dataset']['path'])} --split {shlex.quote(found['split'])}",
+        + f" --dataset {shlex.quote(found['dataset']['given'])} --split {shlex.quote(found['split'])}",
     }
 
 
@@ -228,12 +231,12 @@ def figures(found: Mapping[str, Any], ranked: Sequence[Mapping[str, Any]]) -> di
     return {name: None if svg is None else Markup(svg) for name, svg in drawn.items()}
 
 
-def shots(disagreements: Sequence[Mapping[str, Any]], folder: Path) -> list[dict[str, Any]]:
-    """Pictures by pair, as data URIs; pictures that are gone are left out."""
+def shots(disagreements: Sequence[Mapping[str, Any]], folder: Path, shown: Sequence[str]) -> list[dict[str, Any]]:
+    """Pictures of the panels `shown` by pair, as data URIs; pictures that are gone are left out."""
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for shot in disagreements:
         captions = PANELS | {"a": shot["a"], "b": shot["b"]}
-        paths = {caption: folder / shot["pictures"][panel] for panel, caption in captions.items()}
+        paths = {caption: folder / shot["pictures"][panel] for panel, caption in captions.items() if panel in shown}
         panels = [{"caption": caption, "uri": embedded(path)} for caption, path in paths.items() if path.is_file()]
         groups.setdefault((shot["a"], shot["b"]), []).append({**shot, "panels": panels})
     return [{"a": a, "b": b, "shots": found} for (a, b), found in groups.items()]

@@ -114,7 +114,7 @@ def described(
         "format": FORMAT,
         "split": split,
         "time": now(),
-        "dataset": {"path": str(data.path.resolve()), "fingerprint": data.fingerprint},
+        "dataset": {"path": str(data.path.resolve()), "given": str(data.path), "fingerprint": data.fingerprint},
         "images": len(aligned.ids),
         "units": {"of": over.of, "count": over.count, "draws": DRAWS, "level": LEVEL, "note": over.note},
         "metric": {"key": metric, "title": METRIC_WORDS[metric], "definition": DEFINITIONS[metric]},

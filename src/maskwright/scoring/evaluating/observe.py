@@ -77,7 +77,7 @@ class Observer:
             objects_4SK=objects_4SK,
             sizes_2SK=sizes_2SK,
             look=look(image_HW3, truth_HW, guess_HW, probabilities_KHW, self.classes),
-            calibration=None if probabilities_KHW is None else calibrate(truth_HW, guess_HW, probabilities_KHW),
+            calibration=None if probabilities_KHW is None else calibration_of(probabilities_KHW, truth_HW, guess_HW),
             surface=None if self.surface_px is None else surface_distances(truth_HW, guess_HW, count, self.surface_px),
         )
 
@@ -100,31 +100,8 @@ def confusion_by_region(truth_HW: Mask, guess_HW: Mask, classes: int) -> NDArray
     return found
 
 
-def calibrate(truth_HW: Mask, guess_HW: Mask, probabilities_KHW: Probabilities) -> Calibration:
-    """The calibration of one image.
-
-    Scores of classes against the rest (BCE and its like) do not sum to 1: they are divided by their sum first.
-    """
-    classes, pixels = len(probabilities_KHW), truth_HW.size
-    flat_KN = probabilities_KHW.reshape(classes, pixels)
-    known_N = truth_HW.ravel() < classes
-    sum_N = np.maximum(flat_KN.sum(0), np.finfo(np.float32).eps)
-    place_N = np.arange(pixels)
-
-    def of(ids_HW: Mask) -> NDArray[np.float32]:
-        # Twice as fast as an index of two arrays; what is ignored may point at any class.
-        row_N = np.minimum(ids_HW.ravel(), classes - 1).astype(np.intp)
-        chosen_N: NDArray[np.float32] = flat_KN.take(row_N * pixels + place_N) / sum_N
-        return chosen_N
-
-    true_N = of(truth_HW)
-    brier_N = np.einsum("kn,kn->n", flat_KN, flat_KN) / (sum_N * sum_N) - 2 * true_N + 1
+def calibration_of(probabilities_KHW: Probabilities, truth_HW: Mask, guess_HW: Mask) -> Calibration:
+    """The calibration of one image."""
     found = Calibration()
-    found.add(
-        of(guess_HW),
-        (truth_HW == guess_HW).ravel(),
-        true_probability_HW=true_N,
-        brier_HW=brier_N,
-        known_HW=known_N,
-    )
+    found.add_probabilities(probabilities_KHW, truth_HW, guess_HW)
     return found
