@@ -2,12 +2,13 @@
 
     maskwright import camvid CAMVID camvid
     python benchmarks/camvid.py camvid --out camvid-race --minutes 20 --seeds 1
-    maskwright compare camvid-race/*-0/ours-run camvid-race/*/predictions --dataset camvid --out camvid-race/compared
+    maskwright compare camvid-race/*-0/models/* --dataset camvid --no-photos --out camvid-race/compared
 
 Every contestant starts from random weights, trains on the official training split and has `minutes` x cores of CPU
-time, which is counted by the kernel for the process and its children: other work on the machine costs nobody
-anything. All predictions of the test split are scored by the same code, counts summed over all images, at the size of
-the images, class 11 ignored. Training for contestants in brackets needs a package that this project does not install.
+time, which is counted by the kernel for the process and its children: other work on the machine costs nobody anything,
+least of all with one thread each (OMP_NUM_THREADS=1), as threads that wait for each other burn time. All predictions of
+the test split are scored by the same code, counts summed over all images, at the size of the images, class 11 ignored.
+Training for contestants in brackets needs a package that this project does not install.
 
     road            our recipe for street scenes
     smp-example     segmentation_models.pytorch as its CamVid example trains it: FPN on ResNeXt-50, Dice, Adam, batches
@@ -73,8 +74,8 @@ def ours(recipe: str, *sets: str) -> Callable[[Dataset, Path, float, int], Predi
             module.time = SimpleNamespace(monotonic=cpu_seconds)  # type: ignore[attr-defined]
         fit.Clock = partial(task.Clock, began=cpu_seconds())  # type: ignore[assignment,misc]
         changes = [f"train.budget={minutes}", f"train.seed={seed}", "data.workers=0", *sets]
-        maskwright.train(data, recipe, out=out / "ours-run", sets=changes)
-        return maskwright.Predictor.load(out / "ours-run").ids
+        run = maskwright.train(data, recipe, out=out / "models" / recipe, sets=changes).run
+        return maskwright.Predictor.load(run).ids
 
     return run
 
@@ -190,11 +191,13 @@ def contest(name: str, data: Dataset, out: Path, minutes: float, seed: int) -> N
     predict = CONTESTANTS[name](data, out, minutes, seed)
     trained_seconds = CORES * cpu_seconds()
     samples: list[Sample] = data.labelled("test")
-    (out / "predictions").mkdir(exist_ok=True)
+    ours_too = (out / "models" / name).is_dir()  # the run itself is what is compared then
+    masks = out / ("predictions" if ours_too else f"models/{name}")
+    masks.mkdir(parents=True, exist_ok=True)
     total = np.zeros((len(data.classes), len(data.classes)), np.int64)
     for sample in samples:
         guess = predict(data.image(sample))
-        write_mask(out / "predictions" / f"{sample.id}.png", guess, data.classes)
+        write_mask(masks / f"{sample.id}.png", guess, data.classes)
         total += confusion(data.mask(sample), guess, len(data.classes))
     facts: dict[str, Any] = {
         "contestant": name,
