@@ -10,7 +10,7 @@ READY := .venv/.ready
 help:
 	@echo "make demo    draw raindrops on photographs, train, score and report: about 3 minutes"
 	@echo "make test    run the tests"
-	@echo "make check   format, lint, types, architecture"
+	@echo "make check   format, lint, types, architecture; the page's modules where node and tsc are installed"
 	@echo "make format  format in place"
 	@echo "make clean   remove what the others made"
 
@@ -34,6 +34,9 @@ check: $(READY)
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/python -m pytest tests/test_architecture.py
+	@if command -v tsc >/dev/null; then tsc -p tsconfig.json; else echo "tsc is not installed: the page's types are not checked"; fi
+	@if command -v node >/dev/null; then node --test tests/js/ >/dev/null || node --test tests/js/; \
+	else echo "node is not installed: the page's modules are not tested"; fi
 
 format: $(READY)
 	@$(BIN)/ruff format .

@@ -21,7 +21,8 @@ LAYERS = [
     {"scoring", "prompt"},
     {"training", "reporting"},
     {"__init__", "story"},
-    {"cli", "web", "__main__"},
+    {"web"},
+    {"cli", "__main__"},
 ]
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
 LONG_FILES = {"config.py": "a line or two for every key of the recipe, on one page"}
@@ -72,7 +73,9 @@ def test_imports_point_down(path: Path) -> None:
 
 @pytest.mark.parametrize("path", [path for path in FILES if part_of(path) in ("cli", "web")], ids=name_of)
 def test_the_command_line_uses_public_names_only(path: Path) -> None:
-    assert own_parts(path) <= {"__init__", "types", "console", part_of(path)}
+    # `label` is the one verb whose function is not in the package: it starts the server.
+    web = {"web"} if name_of(path) == "cli/label.py" else set()
+    assert own_parts(path) <= {"__init__", "types", "console", part_of(path), *web}
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "maskwright":
             assert node.attr in {*maskwright.__all__, "__version__"}, node.attr

@@ -14,11 +14,11 @@ import maskwright
 from maskwright.data.dataset import Dataset, Sample
 from maskwright.imageio import write_mask
 from maskwright.metrics.tally import tally_of
+from maskwright.metrics.units import choose_units
 from maskwright.scoring.evaluating.gather import gather
 from maskwright.scoring.evaluating.observe import Observer, calibration_of, confusion_by_region
 from maskwright.scoring.evaluating.resampling import Resampling
 from maskwright.scoring.evaluating.tables import tabulate
-from maskwright.scoring.evaluating.units import choose_units
 from maskwright.types import Classes, InputError, Mask
 
 

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from torch import nn
 
 from maskwright.config import ModelRecipe
-from maskwright.models import MODELS, budget, build, parameter_count
+from maskwright.models import MODELS, PROMPT_MODELS, budget, build, parameter_count
 from maskwright.models.budget import TOLERANCE, blank, count_operations, measure, on_meta, solve, survey_models
 from maskwright.models.memory import peak_bytes
 from maskwright.types import InputError
@@ -136,13 +136,14 @@ def test_encoders_that_compute_while_they_are_built_are_measured_too() -> None:
 
 def test_every_model_says_what_it_is_and_where_it_comes_from() -> None:
     facts, impossible = survey_models(size=(64, 64))
-    assert ([each.name for each in facts], impossible) == (list(MODELS), {})
+    assert ([each.name for each in facts], impossible) == ([*MODELS, *PROMPT_MODELS], {})
     assert all(each.source.endswith(").") and len(each.source) < 120 for each in facts)
     assert json.dumps([each.to_dict() for each in facts])
 
 
 def test_models_that_cannot_meet_a_budget_are_listed_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(budget, "MODELS", {name: MODELS[name] for name in ("unet", "clip")})
+    monkeypatch.setattr(budget, "PROMPT_MODELS", {})
     facts, impossible = survey_models(size=(64, 64), sets=["params=2M"])
     assert [each.name for each in facts] == ["unet"]
     assert "no width of 'clip' comes within 2%" in impossible["clip"]

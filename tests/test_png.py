@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
 
-from maskwright.png import encode_plane
+from maskwright.png import decode_plain, encode_plane
 from maskwright.types import Mask
 
 PALETTE = np.arange(768, dtype=np.uint32).reshape(256, 3).astype(np.uint8)[::-1].copy()
@@ -83,3 +83,35 @@ def test_flat_masks_stay_small() -> None:
     plane = np.zeros((480, 640), np.uint8)
     plane[100:300, 200:400] = 3
     assert len(encode_plane(plane, PALETTE)) < 5000
+
+
+@given(plane=arrays.arrays(np.uint8, SIDES) | arrays.arrays(np.uint16, SIDES), palette=st.booleans())
+def test_what_was_written_is_read_back_without_pillow(plane: Mask, palette: bool) -> None:
+    data = encode_plane(plane, PALETTE if palette and plane.dtype == np.uint8 else None)
+    found = decode_plain(data)
+    assert found is not None
+    assert found.dtype == plane.dtype
+    assert np.array_equal(found, plane)
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "RGB", "1", "I;16", "LA"])
+def test_pictures_of_others_are_left_to_pillow(mode: str) -> None:
+    buffer = io.BytesIO()
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 50)).astype(np.uint8))
+    picture = Image.fromarray(np.asarray(noise).astype(np.uint16)) if mode == "I;16" else noise.convert(mode)
+    picture.save(buffer, "PNG", transparency=3 if mode == "P" else None)
+    found = decode_plain(buffer.getvalue())
+    assert found is None or np.array_equal(found, np.asarray(picture))
+
+
+@given(data=st.data())
+def test_damaged_files_are_left_to_pillow(data: st.DataObject) -> None:
+    whole = encode_plane(np.tile(np.arange(30, dtype=np.uint8), (20, 1)), PALETTE)
+    place = data.draw(st.integers(0, len(whole) - 13))
+    assert decode_plain(whole[:place]) is None
+    flipped = bytearray(whole)
+    flipped[place] ^= data.draw(st.integers(1, 255))
+    found = decode_plain(bytes(flipped))
+    if 29 <= place < 33:  # the header's own checksum is not looked at
+        return
+    assert found is None or found.shape == (20, 30), "a palette or depth that fits as well"

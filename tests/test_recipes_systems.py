@@ -34,6 +34,7 @@ SHRUNK = {
     "pets-unet": ["data.size=[32, 32]", "model.widths=[4, 8]"],
     "pets-autoencoder": ["data.size=[32, 32]", "model.widths=[4, 8]", "model.params=null", "train.pretrain.epochs=1"],
     "pets-clip": ["data.size=[32, 32]", "model.encoder=test_resnet", "model.widths=[8, 8, 4]"],
+    "prompt-unet": ["data.size=[32, 32]", "model.widths=[4, 8]", "model.width=null", "prompt.sigma=3"],
     "raindrop-best": ["data.size=[32, 32]", "model.widths=[4, 8]"],
     "coco-groups-best": ["data.size=[32, 64]", "model.encoder=tu-test_resnet", "model.widths=[8]"],
     "mars-terrain-best": ["data.size=[32, 64]", "model.widths=[4, 8, 8, 8]"],
@@ -259,6 +260,16 @@ STATED: dict[str, dict[str, Any]] = {
     "mars-terrain": {"data.size": [64, 128], "loss.name": "focal_tversky", "loss.background": False},
     "road-unet": {"loss.name": "dice", "loss.absent": "count", "optim.lr": 5e-4, "train.epochs": 100},
     "road-resnet34": {"loss.name": "dice", "loss.absent": "count", "optim.lr": 5e-4, "train.epochs": 100},
+    "prompt-unet": {
+        "data.size": [512, 512],
+        "model.width": 64,
+        "loss.name": "bce",
+        "prompt.sigma": 10.0,
+        "prompt.target": "class",
+        "prompt.box": 0.5,
+        "prompt.background": 0.5,
+        "prompt.clicks": 0,
+    },
     **{
         f"pets-{kind}": {
             "data.size": [side, side],

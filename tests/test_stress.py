@@ -21,8 +21,8 @@ from maskwright.files import read_json
 from maskwright.imageio import read_image
 from maskwright.metrics.counts import confusion
 from maskwright.metrics.tally import tally_of
+from maskwright.metrics.units import choose_units
 from maskwright.run import Run, read_csv
-from maskwright.scoring.evaluating.units import choose_units
 from maskwright.scoring.stressing import stress_images
 from maskwright.scoring.stressing.cases import choose, find_objects
 from maskwright.scoring.stressing.gates import judge, metric_names, metrics, read_gate

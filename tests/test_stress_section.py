@@ -16,10 +16,10 @@ from quick import quick
 from maskwright.data.perturbing import SUITES
 from maskwright.files import write_json
 from maskwright.imageio import write_image
+from maskwright.metrics.units import choose_units
 from maskwright.reporting.render import fill
 from maskwright.reporting.stress_section import MOST_CASES, stress_sections
 from maskwright.run import Run
-from maskwright.scoring.evaluating.units import choose_units
 from maskwright.scoring.stressing.retention import robustness
 
 DOCS = Path(__file__).parents[1] / "docs"

@@ -23,12 +23,18 @@ if TYPE_CHECKING:
     from maskwright.data.drops.synth import synth_raindrops
     from maskwright.data.formats import FORMATS
     from maskwright.data.formats.listing import Options
+    from maskwright.data.labelling.begin import begin_labelling
+    from maskwright.data.labelling.project import Project
     from maskwright.data.splits.holdout import SplitRule, read_ids
     from maskwright.data.splits.resplit import SplitResult, split_dataset, undo_split
     from maskwright.infer.predict import predict
     from maskwright.infer.predictor import Predictor
     from maskwright.models.budget import survey_models
+    from maskwright.prompt import PROMPTERS, load_prompter
+    from maskwright.prompt.desk import PromptDesk
+    from maskwright.prompt.clicking.clicks import clicks
     from maskwright.reporting.audit_page import audit_page
+    from maskwright.reporting.clicks_section import clicks_page
     from maskwright.reporting.compare_page import compare_page
     from maskwright.reporting.page import report
     from maskwright.run import Run
@@ -37,11 +43,14 @@ if TYPE_CHECKING:
     from maskwright.scoring.doubting.uncertainty import uncertainty
     from maskwright.scoring.evaluating.score import evaluate
     from maskwright.scoring.stressing.stress import stress, stress_sheet
+    from maskwright.scoring.suggesting.proposals import Proposals
+    from maskwright.scoring.suggesting.suggest import suggest
     from maskwright.story import demo
     from maskwright.training.ablate import ablate
+    from maskwright.training.background import BackgroundTraining
     from maskwright.training.fit import resume, train
     from maskwright.training.series import Series, train_seeds
-    from maskwright.types import IGNORE, Classes, InputError
+    from maskwright.types import IGNORE, Classes, InputError, Prompt, Stroke
 
 __version__ = "0.1.0"
 
@@ -53,6 +62,13 @@ _HOME = {
     "Recipe": "config",
     "Run": "run",
     "Predictor": "infer.predictor",
+    "Project": "data.labelling.project",
+    "Prompt": "types",
+    "Stroke": "types",
+    "PromptDesk": "prompt.desk",
+    "PROMPTERS": "prompt",
+    "load_prompter": "prompt",
+    "begin_labelling": "data.labelling.begin",
     "FORMATS": "data.formats",
     "Built": "data.build",
     "Options": "data.formats.listing",
@@ -63,6 +79,8 @@ _HOME = {
     "fix_dataset": "data.audit.fix",
     "audit_dataset": "data.audit.write",
     "calibrate": "scoring.doubting.calibrate",
+    "clicks": "prompt.clicking.clicks",
+    "clicks_page": "reporting.clicks_section",
     "compare": "scoring.comparing.compare",
     "compare_page": "reporting.compare_page",
     "contested": "data.doors",
@@ -85,10 +103,13 @@ _HOME = {
     "split_dataset": "data.splits.resplit",
     "stress": "scoring.stressing.stress",
     "stress_sheet": "scoring.stressing.stress",
+    "Proposals": "scoring.suggesting.proposals",
+    "suggest": "scoring.suggesting.suggest",
     "survey_models": "models.budget",
     "synth_raindrops": "data.drops.synth",
     "train": "training.fit",
     "ablate": "training.ablate",
+    "BackgroundTraining": "training.background",
     "Series": "training.series",
     "train_seeds": "training.series",
     "uncertainty": "scoring.doubting.uncertainty",
@@ -104,6 +125,13 @@ __all__ = [
     "Recipe",
     "Run",
     "Predictor",
+    "Project",
+    "Prompt",
+    "Stroke",
+    "PromptDesk",
+    "PROMPTERS",
+    "load_prompter",
+    "begin_labelling",
     "FORMATS",
     "Built",
     "Options",
@@ -114,6 +142,8 @@ __all__ = [
     "fix_dataset",
     "audit_dataset",
     "calibrate",
+    "clicks",
+    "clicks_page",
     "compare",
     "compare_page",
     "contested",
@@ -136,10 +166,13 @@ __all__ = [
     "split_dataset",
     "stress",
     "stress_sheet",
+    "Proposals",
+    "suggest",
     "survey_models",
     "synth_raindrops",
     "train",
     "ablate",
+    "BackgroundTraining",
     "Series",
     "train_seeds",
     "uncertainty",

@@ -315,6 +315,27 @@ class TrainRecipe(Section):
     seed: Annotated[int, Field(ge=0)] = Field(default=0, description="of everything random")
 
 
+class PromptRecipe(Section):
+    """Models that answer prompts: what they are asked in training, drawn from the masks."""
+
+    target: Literal["class", "region"] = Field(
+        default="class", description="what a prompt means: all of the class under it, or the connected region alone"
+    )
+    background: Share = Field(
+        default=0.5, description="share of prompts on the background, a class like others; the rest goes evenly"
+    )
+    box: Share = Field(default=0.5, description="probability that a first prompt is a box, not a point")
+    sigma: Annotated[float, Field(gt=0, le=100)] = Field(
+        default=10.0, description="of the Gaussian that a point is drawn as, pixels of the working size"
+    )
+    clicks: Annotated[int, Field(ge=0, le=20)] = Field(
+        default=0, description="most further clicks in a training step, each on the largest error so far"
+    )
+    class_told: Share = Field(
+        default=0.0, description="probability that the class is told with a prompt; 0 leaves it out of the network"
+    )
+
+
 class ScoreRecipe(Section):
     """What the mean is taken over."""
 
@@ -335,6 +356,7 @@ class Recipe(Section):
     loss: LossRecipe = LossRecipe()
     optim: OptimRecipe = OptimRecipe()
     train: TrainRecipe = TrainRecipe()
+    prompt: PromptRecipe = PromptRecipe()
     score: ScoreRecipe = ScoreRecipe()
 
     @property

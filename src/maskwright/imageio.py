@@ -19,7 +19,7 @@ from PIL import Image as PILImage
 from PIL import ImageOps, UnidentifiedImageError
 
 from maskwright.files import read_bytes, write_bytes
-from maskwright.png import encode_plane
+from maskwright.png import decode_plain, encode_plane
 from maskwright.types import IGNORE_WIDE, Classes, Colour, Image, InputError, Mask
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
@@ -81,11 +81,21 @@ def _decoding(path: Path) -> Iterator[None]:
         raise InputError(f"{path} is truncated or damaged ({error}); copy or export the file again.") from error
 
 
-def _check_depth(header: PILImage.Image, data: bytes, path: Path) -> None:
+def is_deep(data: bytes, path: Path) -> bool:
+    """Whether a photo has more than 8 bits a channel; raises InputError for what is no image."""
+    with _decoding(path), _open(io.BytesIO(data)) as header:
+        return _deep(header, data)
+
+
+def _deep(header: PILImage.Image, data: bytes) -> bool:
     # Pillow opens a 16-bit RGB PNG as 8-bit RGB without a word; its bit depth is byte 24 of the file.
     deep_png = header.format == "PNG" and len(data) > 24 and data[24] == 16
     deep_tiff = header.format == "TIFF" and max(_tiff_bits(header), default=8) > 8
-    if header.mode in _WIDE_MODES or deep_png or deep_tiff:
+    return header.mode in _WIDE_MODES or deep_png or deep_tiff
+
+
+def _check_depth(header: PILImage.Image, data: bytes, path: Path) -> None:
+    if _deep(header, data):
         raise InputError(
             f"{path} has more than 8 bits a channel; scale all images to 8 bits by one rule first, "
             "so that they stay comparable."
@@ -137,6 +147,8 @@ def read_plane(path: Path) -> Mask:
 
 def decode_plane(data: bytes, path: Path) -> Mask:
     """`read_plane` for bytes that are at hand; `path` names the file in errors."""
+    if (plain := decode_plain(data)) is not None:
+        return plain
     with _decoding(path), _open(io.BytesIO(data)) as image:
         image.load()
         if image.mode in ("1", "P", "L"):
@@ -212,11 +224,11 @@ def write_image(path: Path, image_HW3: Image) -> None:
     write_bytes(path, encode_image(image_HW3, path.suffix))
 
 
-def encode_image(image_HW3: Image, suffix: str) -> bytes:
+def encode_image(image_HW3: Image, suffix: str, *, quality: int = 92) -> bytes:
     """The bytes that `write_image` writes."""
     image = PILImage.fromarray(image_HW3)
     if suffix.lower() in (".jpg", ".jpeg"):
-        return _encode(image, "JPEG", quality=92)
+        return _encode(image, "JPEG", quality=quality)
     return _encode(image, "PNG", compress_level=3)
 
 
@@ -231,6 +243,29 @@ def image_size(data: bytes, path: Path) -> tuple[int, int]:
         columns, rows = header.size
         turned = header.getexif().get(_EXIF_ORIENTATION, 1) in (5, 6, 7, 8)
     return (columns, rows) if turned else (rows, columns)
+
+
+def browser_type(data: bytes, path: Path) -> str | None:
+    """The media type under which browsers show these bytes as `decode_image` does; None where they may not."""
+    with _decoding(path), _open(io.BytesIO(data)) as header:
+        plain = header.mode in ("L", "RGB") and "transparency" not in header.info
+        upright = header.getexif().get(_EXIF_ORIENTATION, 1) == 1
+        return PILImage.MIME[header.format] if plain and upright and header.format in ("JPEG", "PNG", "WEBP") else None
+
+
+def decode_reduced(data: bytes, path: Path, longest: int) -> Image:
+    """`decode_image` with at most `longest` pixels a side; JPEG is decoded at a fraction of its size."""
+    rows, columns = image_size(data, path)
+    factor = next((f for f in (8, 4, 2) if max(rows, columns) >= f * longest), 1)
+    image = None
+    if factor > 1 and data[:2] == b"\xff\xd8":
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), getattr(cv2, f"IMREAD_REDUCED_COLOR_{factor}"))
+    image = decode_image(data, path) if image is None else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    scale = longest / max(rows, columns)
+    if scale < 1:
+        to = (max(1, round(columns * scale)), max(1, round(rows * scale)))
+        image = cv2.resize(image, to, interpolation=cv2.INTER_AREA)
+    return np.asarray(image, np.uint8)
 
 
 def _encode(image: PILImage.Image, kind: str, **options: int) -> bytes:

@@ -10,10 +10,12 @@ import zlib
 
 import numpy as np
 from isal import isal_zlib
+from isal.igzip_lib import IsalError
 from numpy.typing import NDArray
 
 _NO_FILTER = 0
 _LEVEL = 1  # of 0..3; higher ones take far longer and save little on masks
+_MOST = 1 << 28  # pixels; beyond, Pillow has the word on what is too large
 
 
 def encode_plane(plane_HW: NDArray[np.uint8] | NDArray[np.uint16], palette_N3: NDArray[np.uint8] | None) -> bytes:
@@ -31,6 +33,49 @@ def encode_plane(plane_HW: NDArray[np.uint8] | NDArray[np.uint16], palette_N3: N
     if palette_N3 is not None:
         chunks.insert(1, (b"PLTE", palette_N3[:256].tobytes()))
     return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, data) for kind, data in chunks)
+
+
+def decode_plain(data: bytes) -> NDArray[np.uint8] | NDArray[np.uint16] | None:
+    """The plane of a PNG that `encode_plane` wrote, ten times as fast as Pillow; None for any other PNG."""
+    if len(data) < 57 or data[:16] != b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR":
+        return None
+    columns, rows, depth, colour, *method = struct.unpack(">IIBBBBB", data[16:29])
+    if depth not in (8, 16) or colour not in ((0, 3) if depth == 8 else (0,)) or any(method):
+        return None
+    if not 0 < rows * columns <= _MOST:
+        return None
+    if (packed := _only_pixels(data)) is None:
+        return None
+    wide = 1 + columns * depth // 8
+    unpacker = isal_zlib.decompressobj()
+    try:
+        plain = unpacker.decompress(packed, rows * wide + 1)
+    except IsalError:  # type: ignore[misc]  # its stub is no exception
+        return None
+    if len(plain) != rows * wide or not unpacker.eof:
+        return None
+    lines = np.frombuffer(plain, np.uint8).reshape(rows, wide)
+    if lines[:, 0].any():
+        return None
+    pixels = np.ascontiguousarray(lines[:, 1:])
+    return pixels if depth == 8 else pixels.view(">u2").astype(np.uint16)
+
+
+def _only_pixels(data: bytes) -> bytes | None:
+    """What the one IDAT chunk holds, where the file is whole and says nothing else of its pixels."""
+    place, packed = 33, None
+    while place + 12 <= len(data):
+        size, kind = struct.unpack(">I4s", data[place : place + 8])
+        end = place + 8 + size
+        if kind == b"IEND":
+            return packed
+        known = kind == b"PLTE" or (kind == b"IDAT" and packed is None)
+        if not known or data[end : end + 4] != struct.pack(">I", zlib.crc32(data[place + 4 : end])):
+            return None
+        if kind == b"IDAT":
+            packed = data[place + 8 : end]
+        place = end + 4
+    return None
 
 
 def _deflated(lines: NDArray[np.uint8]) -> bytes:

@@ -48,6 +48,14 @@ class TargetError(InputError):
     """The place that is written to cannot be used: unlike one bad file, this ends the work."""
 
 
+class Conflict(InputError):  # noqa: N818
+    """What is to be saved was not made from the newest labels; `revision` is the newest one's number."""
+
+    def __init__(self, message: str, revision: int) -> None:
+        super().__init__(message)
+        self.revision = revision
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
     """An error for a name that is not in a visible dict: suggests the nearest and prints the known ones."""
     names = sorted(known)
@@ -225,6 +233,8 @@ class Prompt:
             raise InputError(f"{len(self.points_xy)} points have {len(self.positive)} labels; give one for each.")
         if not (self.points_xy or self.boxes_xyxy or self.strokes):
             raise InputError("The prompt is empty; click on the object, or draw a box or a stroke.")
+        if not all(stroke.points_xy for stroke in self.strokes):
+            raise InputError("A stroke has no points; draw it on the object, or off it.")
         wanted = any(self.positive) or self.boxes_xyxy or any(stroke.positive for stroke in self.strokes)
         if not wanted and self.previous_HW is None:
             raise InputError("The prompt only says what is not wanted; add a click, a box or a stroke on the object.")
@@ -237,7 +247,9 @@ class Prompt:
             if x1 <= x0 or y1 <= y0:
                 raise InputError(f"Box {x0:g}, {y0:g}, {x1:g}, {y1:g} is empty; give left, top, right, bottom.")
         if self.previous_HW is not None and self.previous_HW.shape != size_hw:
-            raise InputError(f"The mask so far is {self.previous_HW.shape} for an image of {size_hw}; give equal sizes.")
+            raise InputError(
+                f"The mask so far is {self.previous_HW.shape} for an image of {size_hw}; give equal sizes."
+            )
 
 
 def default_colour(index: int) -> Colour:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import maskwright
-from maskwright.cli.options import AsJson, Device, Precision, Seed, Strict, Weights, finish
+from maskwright.cli.options import AsJson, Device, Precision, Seed, Strict, Weights, finish, numbered
 
 
 def compare(
@@ -39,7 +39,7 @@ def compare(
     result = maskwright.compare(
         sources,
         dataset,
-        out=out or free_folder(split),
+        out=out or numbered(Path("comparisons"), split),
         split=split,
         units=units,
         weights=weights,
@@ -51,11 +51,3 @@ def compare(
     page = maskwright.compare_page(result.path, photos=photos)
     lines = [*result.lines(), "", f"Wrote {page} (open it in a browser) and comparison.json beside it."]
     finish(as_json, {**result.facts, "folder": str(result.path), "report": str(page)}, result.skipped, lines)
-
-
-def free_folder(split: str) -> Path:
-    """comparisons/SPLIT-N with the lowest N that is free."""
-    number = 1
-    while (folder := Path("comparisons") / f"{split}-{number}").exists():
-        number += 1
-    return folder

@@ -35,16 +35,21 @@ def init(
     test: Test = 0.15,
     group: Group = None,
     seed: Seed = 0,
+    scale_deep: Annotated[
+        bool, typer.Option("--scale-deep", help="Scale photos of more than 8 bits a channel to 8, all by one rule.")
+    ] = False,
     strict: Strict = False,
     as_json: AsJson = False,
 ) -> None:
     """Photos without masks become an unlabelled data set."""
     table = maskwright.Classes.from_names(classes.split(","))
     shares = maskwright.Shares(val=val, test=test, seed=seed, group=group)
-    result = maskwright.init_dataset(photos, dest, table, shares=shares, strict=strict)
+    result = maskwright.init_dataset(photos, dest, table, shares=shares, strict=strict, scale_deep=scale_deep)
     lines = [
         f"Wrote {dest}: {len(result.dataset.samples)} photos without masks.",
-        f"Next: save class-id PNGs (0 = {table.names[0]}, 255 = ignore) as {dest}/masks/NAME.png with any tool, then",
+        "Next:",
+        f"  maskwright label {quote(dest)}",
+        f"  (or save class-id PNGs, 0 = {table.names[0]}, 255 = ignore, as {dest}/masks/NAME.png with any tool)",
         f"  maskwright train {quote(dest)}",
     ]
     finish(as_json, dataset_facts(result.dataset), result.skipped, lines)

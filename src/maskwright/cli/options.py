@@ -72,6 +72,22 @@ def quote(path: Path) -> str:
     return shlex.quote(str(path))
 
 
+def names_in(text: str | None, option: str) -> list[str]:
+    """'a, b' as names; none where the option was left out. Raises InputError for an empty one."""
+    names = [name.strip() for name in text.split(",")] if text is not None else []
+    if any(not name for name in names):
+        raise InputError(f"{option} '{text}' has an empty name; write names with commas between them.")
+    return names
+
+
+def numbered(folder: Path, stem: str) -> Path:
+    """FOLDER/STEM-N with the lowest N that is free."""
+    number = 1
+    while (path := folder / f"{stem}-{number}").exists():
+        number += 1
+    return path
+
+
 def parse_size(text: str) -> tuple[int, int]:
     """'256' or '256x384' as rows and columns."""
     parts = text.lower().split("x")

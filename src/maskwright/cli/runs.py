@@ -9,7 +9,7 @@ import typer
 
 import maskwright
 from maskwright.cli.ablate import finish_series
-from maskwright.cli.options import AsJson, Device, Precision, Seed, Strict, Weights, finish, quote
+from maskwright.cli.options import AsJson, Device, Precision, Seed, Strict, Weights, finish, numbered, quote
 from maskwright.console import say
 from maskwright.types import InputError
 
@@ -81,7 +81,7 @@ def train(
         loaded = maskwright.Recipe.load(recipe, changes)
         if robust:
             say(f"augment.perturb = {loaded.augment.perturb}: --robust")
-        folder = out or free_run_folder(dataset, loaded.name)
+        folder = out or numbered(Path("runs"), f"{dataset.resolve().name}-{loaded.name}")
         if seeds is not None:
             finish_series(maskwright.train_seeds(dataset, loaded, out=folder, seeds=seeds, strict=strict), as_json)
         result = maskwright.train(dataset, loaded, out=folder, strict=strict)
@@ -89,13 +89,15 @@ def train(
         raise typer.Exit
     path = result.run.path
     page = maskwright.report(result.run)
+    follow = ("evaluate RUN --split test", "predict RUN PHOTOS -o predictions")
+    if result.prompted:
+        follow = ("clicks run:RUN DATASET", "label DATASET --prompter run:RUN")
     lines = [
         f"Training ended: {result.ended}.",
         f"Best validation mean IoU {result.best_score:.4f}, in epoch {result.best_epoch + 1}.",
         f"Wrote {path} and {page}",
         "Next:",
-        f"  maskwright evaluate {quote(path)} --split test",
-        f"  maskwright predict {quote(path)} PHOTOS -o predictions",
+        *(f"  maskwright {verb.replace('RUN', quote(path))}" for verb in follow),
     ]
     if result.ended == "interrupted":
         lines.insert(-2, f"  maskwright train --resume {quote(path)}")
@@ -152,11 +154,3 @@ def recipes(
     else:
         first_lines = {key: text.splitlines()[0].lstrip("# ") for key, text in maskwright.shipped_recipes().items()}
         finish(as_json, first_lines, [], [f"{key:10}  {line}" for key, line in first_lines.items()])
-
-
-def free_run_folder(dataset: Path, recipe: str) -> Path:
-    """runs/DATASET-RECIPE-N with the lowest N that is free."""
-    number = 1
-    while (folder := Path("runs") / f"{dataset.resolve().name}-{recipe}-{number}").exists():
-        number += 1
-    return folder

@@ -8,8 +8,7 @@ from typing import Annotated, Any
 import typer
 
 import maskwright
-from maskwright.cli.options import AsJson, Device, Precision, Seed, Strict, Weights, finish, quote
-from maskwright.types import InputError
+from maskwright.cli.options import AsJson, Device, Precision, Seed, Strict, Weights, finish, names_in, quote
 
 GATE_FAILED = 4
 
@@ -48,7 +47,7 @@ def stress(
     if sheet is not None:
         drawn = maskwright.stress_sheet(run, dataset, sheet, suite=suite, split=split, seed=seed)
         finish(as_json, {"sheets": [str(path) for path in drawn]}, [], [f"Wrote {path}" for path in drawn])
-    named = _names(classes, "--classes")
+    named = names_in(classes, "--classes")
     for name in named:
         maskwright.Run.open(run).classes.id_of(name)
     found = maskwright.stress(
@@ -57,7 +56,7 @@ def stress(
         suite=suite,
         split=split,
         seed=seed,
-        kinds=_names(kinds, "--kinds") or None,
+        kinds=names_in(kinds, "--kinds") or None,
         max_images=max_images,
         gates=[text for item in gate or [] for text in item.split(",")],
         workers=workers,
@@ -81,13 +80,6 @@ def stress(
     failed = any(not verdict.held for verdict in verdicts)
     skipped = list(dict.fromkeys(row for result in found for row in result.skipped))
     finish(as_json, facts, skipped, lines, code=GATE_FAILED if failed else 0)
-
-
-def _names(text: str | None, option: str) -> list[str]:
-    names = [name.strip() for name in text.split(",")] if text is not None else []
-    if any(not name for name in names):
-        raise InputError(f"{option} '{text}' has an empty name; write names with commas between them.")
-    return names
 
 
 def _summary(scores: dict[str, Any]) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 import maskwright
-from maskwright.cli.options import AsJson, Device, Precision, Seed, Strict, Weights, finish, quote
+from maskwright.cli.options import AsJson, Device, Precision, Seed, Strict, Weights, finish, names_in, quote
 
 
 def uncertainty(
@@ -37,7 +37,7 @@ def uncertainty(
         runs,
         dataset,
         split=split,
-        measures=None if measures is None else [name.strip() for name in measures.split(",") if name.strip()],
+        measures=names_in(measures, "--measures") or None,
         out=out,
         passes=passes,
         maps=maps,

@@ -23,6 +23,7 @@ from maskwright.types import Classes, Image, InputError, Mask
 
 FORMAT = 1
 SPLITS = ("train", "val", "test")
+SET_ASIDE = ("started", "skipped")  # what a person has not finished, and must not be learned from
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,8 +31,9 @@ class Sample:
     """One row of `samples.csv`; paths are relative to the data set's folder.
 
     `group` names what must not be torn apart by a split (a video sequence, a photo, a place).
-    `status` is 'labelled' or 'unlabelled'; an unlabelled row has no mask. `image_hash` is empty as long as the
-    photo itself is not in the folder. `extra` holds any further columns, which are kept.
+    `status` is 'labelled', 'unlabelled', 'started' or 'skipped'; only a labelled row has a mask. `masks/` may hold a
+    file for a started or skipped one, which counts once it is finished. `image_hash` is empty as long as the photo
+    itself is not in the folder. `extra` holds any further columns, which are kept.
     """
 
     id: str
@@ -172,7 +174,8 @@ def _refreshed(data: Dataset, sample: Sample, written_ns: int) -> Sample:
     image, mask = data.path / sample.image, data.path / "masks" / f"{sample.id}.png"
     try:
         image_changed = image.stat().st_mtime_ns > written_ns or not sample.image_hash
-        mask_changed = mask.is_file() and (not sample.mask or mask.stat().st_mtime_ns > written_ns)
+        mask_changed = sample.status not in SET_ASIDE and mask.is_file()
+        mask_changed = mask_changed and (not sample.mask or mask.stat().st_mtime_ns > written_ns)
     except FileNotFoundError as error:
         raise InputError(f"{image} is gone; put it back, or remove its row from samples.csv.") from error
     if sample.mask and not mask.is_file():

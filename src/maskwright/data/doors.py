@@ -13,6 +13,7 @@ from maskwright.console import Skipped, say
 from maskwright.data.build import Built, Made, gather, store
 from maskwright.data.dataset import Dataset
 from maskwright.data.formats import FORMATS
+from maskwright.data.formats.deep import scale_of
 from maskwright.data.formats.listing import Item, Listing, Options, Painter, PhotoReader, photo_file
 from maskwright.data.splits.split import assign_splits, group_of
 from maskwright.files import content_hash, list_files, resumable_folder, stem_of
@@ -79,8 +80,12 @@ def init_dataset(
     *,
     shares: Shares | None = None,
     strict: bool = False,
+    scale_deep: bool = False,
 ) -> Built:
-    """Photos without masks -> a data set of unlabelled rows."""
+    """Photos without masks -> a data set of unlabelled rows.
+
+    Photos of more than 8 bits a channel are left out; with `scale_deep` they are scaled to 8 bits, all by one rule.
+    """
     photos = Path(photos)
     paths = list_files(photos, IMAGE_SUFFIXES)
     if not paths:
@@ -94,6 +99,10 @@ def init_dataset(
     ]
     items = [Item(id=stem_of(path), image=path) for path in once]
     found = Listing(classes=classes, items=items, alone=twins)
+    if scale_deep and (rule := scale_of(once)) is not None:
+        about = {"deep_photos": [{"kind": kind, "black": low, "white": high} for kind, low, high in rule.ends]}
+        found = replace(found, photo=rule, record=about)
+        say(rule.says())
     return build(
         found, Path(target), shares or Shares(), {"from": {"format": "photos", "path": str(photos)}}, strict=strict
     )

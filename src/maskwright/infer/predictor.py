@@ -14,7 +14,7 @@ from maskwright.geometry import Letterbox
 from maskwright.infer.device import arithmetic, choose_device, choose_precision
 from maskwright.infer.temper import temperature_of, tempered
 from maskwright.losses import as_multiclass, outputs_for, scores_each_class
-from maskwright.models import Network, build
+from maskwright.models import PROMPT_MODELS, Network, build
 from maskwright.run import Run
 from maskwright.types import Classes, Image, InputError, Mask
 
@@ -42,12 +42,13 @@ class Predictor:
     ) -> Predictor:
         """Load a run's 'best' or 'last' weights; raises InputError if the folder or the weights are unusable."""
         run = run if isinstance(run, Run) else Run.open(run)
+        if run.recipe.model.name in PROMPT_MODELS:
+            raise InputError(
+                f"{run.path} answers prompts and cannot segment a photo by itself; measure it with 'maskwright clicks "
+                f"run:{run.path} DATASET', or use it with 'maskwright label DATASET --prompter run:{run.path}'."
+            )
         network = build(run.recipe.model, outputs_for(run.recipe.loss, run.classes))
-        path = run.weights(weights)
-        try:
-            network.load_state_dict(load_file(path))
-        except Exception as error:  # safetensors raises its own type, load_state_dict RuntimeError
-            raise InputError(f"{path} does not fit the run's recipe ({error}); copy the run folder whole.") from error
+        fill_weights(network, run.weights(weights))
         where, _ = choose_device(device)
         predictor = cls(network, run, where, choose_precision(precision, where)[0])
         predictor.temperature = temperature_of(run, weights)
@@ -87,6 +88,14 @@ class Predictor:
             logits = self.network(batch)
         scores = logits.sigmoid() if self.each_class else as_multiclass(logits).softmax(dim=1)
         return list(scores.float().cpu().numpy()), boxes
+
+
+def fill_weights(network: Network, path: Path) -> None:
+    """Load weights into a network; raises InputError where they are damaged or of another one."""
+    try:
+        network.load_state_dict(load_file(path))
+    except Exception as error:  # safetensors raises its own type, load_state_dict RuntimeError
+        raise InputError(f"{path} does not fit the run's recipe ({error}); copy the run folder whole.") from error
 
 
 def first_maximum(scores_KHW: NDArray[np.float32], classes: Classes) -> Mask:

@@ -13,6 +13,7 @@ from maskwright.models.body import Body
 from maskwright.models.clip import clip
 from maskwright.models.network import Network, parameter_count
 from maskwright.models.pretrained import pretrained, unet_resnet34
+from maskwright.models.prompt_unet import PromptNetwork, PromptUNet, prompt_clicks, prompt_unet
 from maskwright.models.unet import (
     autoencoder,
     unet,
@@ -25,7 +26,17 @@ from maskwright.models.unet import (
 from maskwright.models.weights import find_weights, load_weights
 from maskwright.types import InputError, unknown_name
 
-__all__ = ["MODELS", "Network", "build", "find_weights", "initialise", "parameter_count"]
+__all__ = [
+    "MODELS",
+    "PROMPT_MODELS",
+    "Network",
+    "PromptNetwork",
+    "build",
+    "build_prompted",
+    "find_weights",
+    "initialise",
+    "parameter_count",
+]
 
 MODELS: dict[str, Callable[[ModelRecipe, int], Body]] = {
     "unet": unet,
@@ -39,6 +50,11 @@ MODELS: dict[str, Callable[[ModelRecipe, int], Body]] = {
     "pretrained": pretrained,
     "clip": clip,
 }
+# Networks that answer prompts: image, prompt and maybe a class in, one logit a pixel out.
+PROMPT_MODELS: dict[str, Callable[[ModelRecipe, int], PromptUNet]] = {
+    "prompt-unet": prompt_unet,
+    "prompt-clicks": prompt_clicks,
+}
 
 
 def build(recipe: ModelRecipe, outputs: int) -> Network:
@@ -48,10 +64,18 @@ def build(recipe: ModelRecipe, outputs: int) -> Network:
     (`maskwright.models.budget.solve` does that).
     """
     if recipe.name not in MODELS:
-        raise unknown_name("model", recipe.name, MODELS)
-    if recipe.params is not None or recipe.gflops is not None:
-        raise InputError("model.params and model.gflops are goals; solve them for widths before a network is built.")
+        raise unknown_name("model", recipe.name, [*MODELS, *PROMPT_MODELS])
+    _require_solved(recipe)
     return Network(MODELS[recipe.name](recipe, outputs))
+
+
+def build_prompted(recipe: ModelRecipe, classes: int = 0) -> PromptNetwork:
+    """The network of PROMPT_MODELS that a recipe names, with random weights.
+
+    It can be told which of `classes` is meant; 0 leaves that out. Raises InputError as `build` does.
+    """
+    _require_solved(recipe)
+    return PromptNetwork(PROMPT_MODELS[recipe.name](recipe, classes))
 
 
 def initialise(network: Network, recipe: ModelRecipe) -> None:
@@ -62,3 +86,8 @@ def initialise(network: Network, recipe: ModelRecipe) -> None:
     path = find_weights(recipe)
     if path is not None:
         load_weights(network.parts()["encoder"], path)
+
+
+def _require_solved(recipe: ModelRecipe) -> None:
+    if recipe.params is not None or recipe.gflops is not None:
+        raise InputError("model.params and model.gflops are goals; solve them for widths before a network is built.")

@@ -15,7 +15,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from maskwright.config import ModelRecipe, Recipe, apply_sets
-from maskwright.models import MODELS, build
+from maskwright.models import MODELS, PROMPT_MODELS, build, build_prompted
 from maskwright.models.memory import peak_bytes
 from maskwright.models.network import Network, parameter_count
 from maskwright.types import InputError, unknown_name
@@ -49,17 +49,19 @@ class ModelFacts:
 def survey_models(
     name: str | None = None, *, size: tuple[int, int] = DEFAULT_SIZE, classes: int = 3, sets: Sequence[str] = ()
 ) -> tuple[list[ModelFacts], dict[str, str]]:
-    """The cost of every model in MODELS, or of one, for an image of `size` (rows, columns) and so many outputs.
+    """The cost of every model of the zoo, or of one, for an image of `size` (rows, columns) and so many outputs.
 
-    U-Nets have 64 channels at their first level, as published, unless `sets` (`width=16`, `params=31M`: keys of
-    the recipe's `model` section) say otherwise. Also returned, by name: why a model cannot be had like that. Raises
-    InputError for an unknown name or key, and for the one model named where it cannot be had.
+    Models that answer prompts have one output whatever is asked. U-Nets have 64 channels at their first level, as
+    published, unless `sets` (`width=16`, `params=31M`: keys of the recipe's `model` section) say otherwise. Also
+    returned, by name: why a model cannot be had like that. Raises InputError for an unknown name or key, and for the
+    one model named where it cannot be had.
     """
-    if name is not None and name not in MODELS:
-        raise unknown_name("model", name, MODELS)
+    zoo = [*MODELS, *PROMPT_MODELS]
+    if name is not None and name not in zoo:
+        raise unknown_name("model", name, zoo)
     found: list[ModelFacts] = []
     impossible: dict[str, str] = {}
-    for each in [name] if name is not None else MODELS:
+    for each in [name] if name is not None else zoo:
         asked = apply_sets({"name": each, "width": None if each in FIXED else 64}, sets)
         recipe = Recipe.from_dict({"model": asked}, source="--set").model
         try:
@@ -75,7 +77,7 @@ def measure(recipe: ModelRecipe, outputs: int, size: tuple[int, int]) -> ModelFa
     """The cost of one network for an image of `size` (rows, columns)."""
     network = on_meta(recipe, outputs)
     image = blank(size)
-    doc = inspect.getdoc(MODELS[recipe.name]) or ""
+    doc = inspect.getdoc({**MODELS, **PROMPT_MODELS}[recipe.name]) or ""
     return ModelFacts(
         name=recipe.name,
         parameters=parameter_count(network),
@@ -177,10 +179,10 @@ def nearest(at: Callable[[float], Found], proportions: Sequence[int]) -> Found:
 
 
 def on_meta(recipe: ModelRecipe, outputs: int) -> Network:
-    """The network without numbers."""
+    """The network without numbers; one that answers prompts always has one output."""
     try:
         with torch.device("meta"):
-            return build(recipe, outputs)
+            return build_prompted(recipe) if recipe.name in PROMPT_MODELS else build(recipe, outputs)
     except InputError:
         raise
     except RuntimeError:  # some encoders compute with numbers while they are built

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -33,17 +34,29 @@ class Network(nn.Module):
         self.train()
 
     def forward(self, image_N3HW: Tensor) -> Tensor:
-        rows, columns = image_N3HW.shape[-2:]
+        return self.cropped(self.body(self.prepared(image_N3HW)), image_N3HW.shape[-2:])
+
+    def prepared(self, image_N3HW: Tensor) -> Tensor:
+        """Pixels as the body wants them: normalised, the border repeated until the sides divide by its stride."""
         pixels = (image_N3HW.to(self.mean.dtype) - self.mean) / self.std
+        return self.padded(pixels, "replicate")
+
+    def padded(self, x: Tensor, mode: str) -> Tensor:
+        """Planes with sides that the body takes, in the memory layout of its weights."""
+        rows, columns = x.shape[-2:]
         stride, smallest = self.body.stride, self.body.smallest
         down = max(-rows % stride, smallest - rows)
         right = max(-columns % stride, smallest - columns)
         if down or right:
-            pixels = F.pad(pixels, (0, right, 0, down), mode="replicate")
-        logits: Tensor = self.body(pixels.contiguous(memory_format=_layout(self)))
+            x = F.pad(x, (0, right, 0, down), mode=mode)
+        return x.contiguous(memory_format=_layout(self))
+
+    def cropped(self, logits_NKHW: Tensor, size_hw: Sequence[int]) -> Tensor:
+        """Logits at the size of the image, in float32; so are coarser ones, which move here from the body."""
+        rows, columns = size_hw
         self.auxiliary = [coarse[..., :rows, :columns].float() for coarse in self.body.auxiliary]
         self.body.auxiliary = []
-        return logits[..., :rows, :columns].float()
+        return logits_NKHW[..., :rows, :columns].float()
 
     def parts(self) -> dict[str, nn.Module]:
         """Every parameter in exactly one named part, in the order that the image meets them: encoder, decoder, head."""

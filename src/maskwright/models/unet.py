@@ -6,6 +6,8 @@ channels at the first level, depth 4, 3 channels in and 3 logits out it has 31,0
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -32,7 +34,7 @@ class UNet(Body):
         recipe = filled(recipe, block="double", norm="batch", act="relu", bias=True)
         recipe = filled(recipe, bottleneck="plain", skip="concat", up="transposed")
         self.widths, blocks = level_widths(recipe), level_blocks(recipe)
-        style = Style(norm=str(recipe.norm), act=str(recipe.act), bias=bool(recipe.bias))
+        self.style = style = Style(norm=str(recipe.norm), act=str(recipe.act), bias=bool(recipe.bias))
         block, join, up = BLOCKS[str(recipe.block)], SKIPS[str(recipe.skip)], UPS[str(recipe.up)]
         self.stride = recipe.stem * 2 ** (len(self.widths) - 1)
         self.stem, channels = strided_stem(recipe.stem, self.widths[0], style)
@@ -58,15 +60,28 @@ class UNet(Body):
         self.enlarge = recipe.stem
 
     def forward(self, x: Tensor) -> Tensor:
+        return self.decode(self.encode(x))
+
+    def encode(self, x: Tensor) -> list[Tensor]:
+        """Features by level, finest first; the last ones have been through the bottleneck."""
         x = self.stem(x)
-        skips: list[Tensor] = []
+        features: list[Tensor] = []
         for level in self.encoder:
-            x = level(F.max_pool2d(x, 2) if skips else x)
-            skips.append(x)
-        x = self.dropout(self.bottleneck(skips.pop()))
+            x = level(F.max_pool2d(x, 2) if features else x)
+            features.append(x)
+        features[-1] = self.dropout(self.bottleneck(x))
+        return features
+
+    def decode(self, features: list[Tensor], hints: Sequence[Tensor] = ()) -> Tensor:
+        """Logits from features by level, which are taken off the list as they are used, so that they can be freed.
+
+        `hints`, coarsest first, are added to what each level of the decoder has enlarged.
+        """
+        x = features.pop()
         self.auxiliary = []
         for index, (up, skip, decode) in enumerate(zip(self.up, self.skip, self.decoder, strict=True)):
-            x = decode(skip(skips.pop(), up(x)))
+            x = up(x) + hints[index] if hints else up(x)
+            x = decode(skip(features.pop(), x))
             if self.training and index < len(self.side_heads):
                 scale = self.enlarge * 2 ** (len(self.up) - 1 - index)
                 self.auxiliary.insert(0, enlarged(self.side_heads[index](x), scale))
@@ -131,10 +146,9 @@ def level_blocks(recipe: ModelRecipe) -> tuple[int, ...]:
     return blocks
 
 
-def strided_stem(stride: int, width: int, style: Style) -> tuple[nn.Module, int]:
+def strided_stem(stride: int, width: int, style: Style, channels: int = 3) -> tuple[nn.Module, int]:
     """Convolutions of stride 2 until `stride` is reached, and the channels that leave them."""
     layers: list[nn.Module] = []
-    channels = 3
     for _ in range({1: 0, 2: 1, 4: 2}[stride]):
         layers.append(conv_norm_act(channels, width, style, stride=2))
         channels = width

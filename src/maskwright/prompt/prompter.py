@@ -13,6 +13,7 @@ from maskwright.types import Image, Prompt
 # What a prompter knows of an image before the first prompt: arrays by name, so that it can be kept on disk.
 Encoding = dict[str, NDArray[Any]]
 HALF = 128
+_LOOSE, _STRICT = 69, 186  # 255 * sigmoid(-1) and 255 * sigmoid(1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +35,17 @@ class Candidates:
     @property
     def mask_HW(self) -> NDArray[np.bool_]:
         """The chosen mask at threshold 0.5."""
-        return self.soft_NHW[self.chosen] >= HALF
+        return np.asarray(self.soft_NHW[self.chosen] >= HALF)
+
+    @property
+    def stability_N(self) -> NDArray[np.float32]:
+        """IoU of each mask at logit -1 with itself at logit +1: 1 where the threshold hardly matters.
+
+        Kirillov et al. (ICCV 2023), section 5; 0 for an empty mask.
+        """
+        loose = np.count_nonzero(self.soft_NHW >= _LOOSE, axis=(1, 2))
+        strict = np.count_nonzero(self.soft_NHW >= _STRICT, axis=(1, 2))
+        return np.asarray(strict / np.maximum(loose, 1), np.float32)
 
 
 class Prompter(Protocol):

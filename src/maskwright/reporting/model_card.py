@@ -54,6 +54,11 @@ def model_card(
         f"Gives every pixel of a photo like those of {name or 'its data set'} one of {len(run.classes)} classes: "
         f"{listed(run.classes.names, 12)}. Nobody has written down a use beyond that."
     )
+    if about.get("prompted"):
+        use = (
+            f"Turns clicks and boxes on photos like those of {name or 'its data set'} into masks, for a person who "
+            "looks at each of them. Nobody has written down a use beyond that."
+        )
     rows = {
         OWN_WORDS[key]: own.get(key, default)
         for key, default in {
@@ -65,9 +70,10 @@ def model_card(
         }.items()
     }
     rows |= {title: own[key] for key, title in OWN_WORDS.items() if key in own}
+    scored = of_prompts() if about.get("prompted") else [*of_scores(run, main, data), *further]
     return {
         "rows": rows,
-        "limits": [*of_training(about), *of_scores(run, main, data), *further],
+        "limits": [*of_training(about), *scored],
         "missing": [key for key in ("intended_use", "not_for", "licence", "data_licence") if key not in own],
     }
 
@@ -93,6 +99,12 @@ def of_training(about: Mapping[str, Any]) -> Iterable[str]:
     """What the training did not finish."""
     if about.get("status") in ("interrupted", "running", "started"):
         yield "The training did not end as planned, so another run of the same recipe may be better."
+
+
+def of_prompts() -> Iterable[str]:
+    """What nobody knows of a network that answers prompts."""
+    yield "It learned from prompts that were drawn from masks, on photos like its own; others have not been tried."
+    yield "What it answers is a proposal: a person has to look at every mask."
 
 
 def of_scores(run: Run, main: Mapping[str, Any] | None, data: Mapping[str, Any]) -> Iterable[str]:

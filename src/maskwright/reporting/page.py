@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from maskwright.reporting import plots
 from maskwright.reporting.assemble import nested, outline
+from maskwright.reporting.clicks_section import clicks_sections
 from maskwright.reporting.cost_section import cost
 from maskwright.reporting.evaluation_section import evaluation
 from maskwright.reporting.model_card import model_card, of_data, of_slices, of_stress
@@ -117,7 +118,7 @@ def contents(run: Run, *, name: str = "", few: bool = False) -> dict[str, Any]:
         "dataset": PurePath(data.get("path", "")).name,
         "audit": audit,
         "classes": run.classes,
-        "headline": headline(evaluations, rows, best),
+        "headline": headline(evaluations, rows, best, prompted=bool(about.get("prompted"))),
         "facts": facts(run, about, rows, best),
         "ended": "ended" in about and about.get("status") != "interrupted",
         "card": model_card(run, about, evaluations, [*of_stress(stress), *of_slices(weak), *of_data(audit)]),
@@ -128,6 +129,7 @@ def contents(run: Run, *, name: str = "", few: bool = False) -> dict[str, Any]:
         "weak_spots": weak,
         "uncertainty": uncertainty_sections(run, few=few),
         "stress": stress,
+        "clicks": clicks_sections(run, few=few),
         "cost": cost(run),
         "samples": samples(run)[-1:] if few else samples(run),
         "redrawn": None if few else redrawn(run, about),
@@ -135,12 +137,14 @@ def contents(run: Run, *, name: str = "", few: bool = False) -> dict[str, Any]:
         "command": short_command(str(about.get("command", ""))),
         "recipe_path": shlex.quote(str(run.path / "recipe.yaml")),
         "seed": run.recipe.train.seed,
-        "next": next_commands(shlex.quote(str(run.path)), bool(evaluations)),
+        "next": next_commands(shlex.quote(str(run.path)), bool(evaluations), prompted=bool(about.get("prompted"))),
         "few": few,
     }
 
 
-def headline(evaluations: Sequence[dict[str, Any]], rows: plots.Rows, best: int | None) -> dict[str, str]:
+def headline(
+    evaluations: Sequence[dict[str, Any]], rows: plots.Rows, best: int | None, *, prompted: bool = False
+) -> dict[str, str]:
     """The main number and exactly what it is; a test on the run's own data set comes before other evaluations."""
     if evaluations:
         main = next((e for e in evaluations if e["split"] == "test" and e["own_data"]), evaluations[0])
@@ -154,16 +158,22 @@ def headline(evaluations: Sequence[dict[str, Any]], rows: plots.Rows, best: int 
     scored = [row for row in rows if row["epoch"] == best and "val_score" in row]
     if not scored:
         return {"what": "No score yet,", "number": "", "of": "because the training did not reach its first validation"}
+    what = "of what prompts mean " if prompted else ""
     return {
         "what": "Mean IoU",
         "number": score_text(scored[0]["val_score"], 2),
-        "of": f"on the validation images, which also chose the best epoch ({scored[0]['epoch'] + 1}); "
+        "of": f"{what}on the validation images, which also chose the best epoch ({scored[0]['epoch'] + 1}); "
         "not yet scored on images held back for testing",
     }
 
 
-def next_commands(folder: str, evaluated: bool) -> list[tuple[str, str]]:
+def next_commands(folder: str, evaluated: bool, *, prompted: bool = False) -> list[tuple[str, str]]:
     """(command, what it is good for)."""
+    if prompted:
+        return [
+            (f"maskwright clicks run:{folder} DATASET", "Measure how many clicks it needs for a good mask"),
+            (f"maskwright label DATASET --prompter run:{folder}", "Label more photos of the same kind with it"),
+        ]
     score = (f"maskwright evaluate {folder} --split test", "Score the run on images that it has never seen")
     elsewhere = (f"maskwright evaluate {folder} OTHER_DATASET --split test", "See whether it holds on other photos")
     return [

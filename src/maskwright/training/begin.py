@@ -12,12 +12,13 @@ from maskwright.config import Recipe
 from maskwright.console import Skipped, say
 from maskwright.data.dataset import Dataset
 from maskwright.data.splits.split import split_hash, with_fold
-from maskwright.losses import build_loss, outputs_for
+from maskwright.losses import build_loss
 from maskwright.models import find_weights
 from maskwright.models.autoencoder import reconstructor
 from maskwright.models.budget import on_meta
 from maskwright.run import Run, environment
 from maskwright.training import processes
+from maskwright.training.asking import answers_of, outputs_of, require_fitting_keys
 from maskwright.training.freeze import frozen_shares
 from maskwright.training.plan import resolve, resolve_sampling, resolve_widths
 from maskwright.types import InputError
@@ -50,10 +51,11 @@ def resolve_all(wanted: Recipe, data: Dataset) -> tuple[Recipe, dict[str, str]]:
             f"{data.path} has {len(checked)} validation image{'' if len(checked) == 1 else 's'} for "
             f"train.devices = {wanted.train.devices}; each needs one, so take fewer devices or a larger split."
         )
-    outputs = outputs_for(wanted.loss, data.classes)
+    require_fitting_keys(wanted)
+    outputs = outputs_of(wanted, data.classes)
     resolved, reasons = resolve(wanted, samples)
     resolved, widths = resolve_widths(resolved, outputs)
-    build_loss(resolved.loss, data.classes)
+    build_loss(resolved.loss, answers_of(resolved, data.classes))
     if resolved.train.pretrain.epochs:
         with torch.device("meta"):
             reconstructor(resolved.model)

@@ -70,16 +70,24 @@ def examine(
     batch = first_batch(batches, classes.ignore)
     write_image(run.path / "samples" / "first_batch.png", draw_batch(*batch, classes))
     found = [about_recipe(recipe, classes), *about_data(batch, pixels_K, weight_K, classes)]
+    found += examine_loss(network, loss, batch, recipe, classes)
+    write_checks(run, found, round(time.perf_counter() - began, 2))
+    return found
+
+
+def examine_loss(network: nn.Module, loss: LossFunction, batch: Batch, recipe: Recipe, classes: Classes) -> list[Check]:
+    """The checks of the loss: through the network, and by itself; `classes` are those that the logits are about."""
     device = torch.device(recipe.train.device)
     step = max(1, max(batch[1].shape[-2:]) // SIDE_PX)
     fullest = (batch[1] != classes.ignore).flatten(1).sum(dim=1).argsort(descending=True, stable=True)[:IMAGES]
     image_N3HW, target_NHW = (part[fullest, ..., ::step, ::step].to(device) for part in batch)
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         logits, steps = check_step(copy.deepcopy(network).to(device), loss, (image_N3HW, target_NHW), recipe)
-    found += steps
-    if steps[0].ok:
-        found += check_function(loss, logits, target_NHW, classes)
-    seconds = round(time.perf_counter() - began, 2)
+    return [*steps, *(check_function(loss, logits, target_NHW, classes) if steps[0].ok else [])]
+
+
+def write_checks(run: Run, found: list[Check], seconds: float) -> None:
+    """Keep what was found in `doctor.json`, and say it; raises InputError for what is fatal."""
     rows = [
         {
             "name": check.name,
@@ -89,9 +97,8 @@ def examine(
         }
         for check in found
     ]
-    write_json(run.path / "doctor.json", {"loss": recipe.loss.name, "seconds": seconds, "checks": rows})
-    report(found, recipe.loss.name, seconds)
-    return found
+    write_json(run.path / "doctor.json", {"loss": run.recipe.loss.name, "seconds": seconds, "checks": rows})
+    report(found, run.recipe.loss.name, seconds)
 
 
 def report(found: list[Check], loss: str, seconds: float) -> None:

@@ -17,16 +17,18 @@ from maskwright.data.dataset import Dataset
 from maskwright.data.loader import plain_batches, training_batches
 from maskwright.data.pairs import open_samples, remove_stale_caches
 from maskwright.data.splits.split import split_hash, with_fold
-from maskwright.losses import build_loss, describe, outputs_for
-from maskwright.models import build, initialise, parameter_count
+from maskwright.losses import build_loss, describe
+from maskwright.models import initialise, parameter_count
 from maskwright.run import Run, now
 from maskwright.training import processes
+from maskwright.training.asking import answers_of, build_network, is_prompted
 from maskwright.training.begin import new_run, old_run
 from maskwright.training.doctor import examine
 from maskwright.training.freeze import learns_later
 from maskwright.training.keep import Keeper, Progress, Stopper, write_weights
 from maskwright.training.loop import build_trainer, quiet_lightning
 from maskwright.training.pretrain import pretrain
+from maskwright.training.prompting import PromptTask, examine_prompts
 from maskwright.training.task import Clock, SegmentationTask
 from maskwright.training.weigh import measure_weights
 from maskwright.types import InputError
@@ -36,6 +38,7 @@ from maskwright.types import InputError
 class Trained:
     """What a training left: the run, how it ended, the best validation score and what was left out.
 
+    `prompted` says that the run answers prompts, so that its score is the mean IoU of what those of validation mean.
     `first_process` is false in all but one of the processes that torchrun starts: that one tells the user.
     """
 
@@ -44,6 +47,7 @@ class Trained:
     best_score: float
     best_epoch: int
     skipped: list[Skipped] = field(default_factory=list)
+    prompted: bool = False
     first_process: bool = True
 
 
@@ -93,6 +97,7 @@ def fit(run: Run, data: Dataset, skipped: list[Skipped], clock: Clock) -> Traine
     """One training of a resolved recipe: what `train` and `resume` share."""
     recipe, classes, part = run.recipe, data.classes, (processes.rank(), processes.count())
     record = run.write_about if processes.rank() == 0 else (lambda _: None)
+    prompted, answers = is_prompted(recipe), answers_of(recipe, classes)
     clock.budget_seconds = None if recipe.train.budget is None else 60 * recipe.train.budget
 
     # Data
@@ -120,25 +125,25 @@ def fit(run: Run, data: Dataset, skipped: list[Skipped], clock: Clock) -> Traine
 
     # Model, loss, optimiser
     torch.manual_seed(recipe.train.seed)
-    network = build(recipe.model, outputs_for(recipe.loss, classes))
+    network = build_network(recipe, classes)
     if not run.checkpoint.is_file():
         initialise(network, recipe.model)
     if recipe.train.channels_last:
         network = network.to(memory_format=torch.channels_last)
     parameters = parameter_count(network)
     say(f"{recipe.model.name} with {parameters:,} parameters, {len(train_samples)} training images")
-    record({"parameters": parameters})
+    record({"parameters": parameters, "prompted": prompted})
     weight_K, weighed = measure_weights(train_pairs, recipe.loss, classes, pixels_K)
-    record({"loss": {"says": describe(recipe.loss, classes), **weighed}})
-    loss = build_loss(recipe.loss, classes, weight_K)
+    record({"loss": {"says": describe(recipe.loss, answers), **weighed}})
+    loss = build_loss(recipe.loss, answers, weight_K)
     val_batches = plain_batches(val_pairs, recipe, part=part)
     if recipe.train.pretrain.epochs and not run.checkpoint.is_file():
         first_batches = training_batches(train_pairs, recipe, classes.ignore, balance=balance, part=part)
         pretrain(run, network, first_batches, val_batches, clock)
-    task = SegmentationTask(network, loss, recipe, classes, clock)
+    task = (PromptTask if prompted else SegmentationTask)(network, loss, recipe, classes, clock)
     batches = training_batches(train_pairs, recipe, classes.ignore, task.shrink, balance, part=part)
     if not run.checkpoint.is_file() and processes.rank() == 0:
-        examine(run, network, loss, batches, pixels_K, weight_K)
+        (examine_prompts if prompted else examine)(run, network, loss, batches, pixels_K, weight_K)
 
     # Loop
     keeper, stopper = Keeper(run), Stopper()
@@ -170,5 +175,6 @@ def fit(run: Run, data: Dataset, skipped: list[Skipped], clock: Clock) -> Traine
         best_score=keeper.best,
         best_epoch=keeper.best_epoch,
         skipped=skipped,
+        prompted=prompted,
         first_process=processes.rank() == 0,
     )

@@ -63,6 +63,7 @@ class Keeper(Callback):
         if self.validated:
             row |= {"val_loss": task.val_loss, "val_score": task.val_score()}
             row |= {f"val_iou/{name}": "" if np.isnan(v) else v for name, v in task.val_iou().items()}
+            row |= task.val_more()
         self.rows = [old for old in self.rows if old["epoch"] < task.current_epoch] + [row]
         for name, value in row.items():
             if isinstance(value, float):

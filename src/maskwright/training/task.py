@@ -91,13 +91,22 @@ class SegmentationTask(L.LightningModule):
         set_rate(self.trainer.optimizers[0], self.rate, momentum_at(progress, optim))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        image_N3HW, target_NHW = batch
-        loss = self.loss(self.network(image_N3HW), target_NHW)
-        for depth, logits in enumerate(self.network.auxiliary, start=1):
-            loss = loss + self.recipe.train.auxiliary**depth * self.loss(logits, target_NHW)
-        self.images_seen += len(image_N3HW) * processes.count()
+        loss = self.cost(*self.answered(batch, batch_idx))
+        self.images_seen += len(batch[0]) * processes.count()
         self.batch_loss = float(loss.detach())
         self.epoch_losses.append(self.batch_loss)
+        return loss
+
+    def answered(self, batch: Batch, batch_idx: int) -> tuple[Tensor, Tensor]:
+        """What the network says of a training batch, and the truth."""
+        image_N3HW, target_NHW = batch
+        return self.network(image_N3HW), target_NHW
+
+    def cost(self, logits_NKHW: Tensor, target_NHW: Tensor) -> Tensor:
+        """The loss of logits, and of the coarser ones that the network left beside them."""
+        loss = self.loss(logits_NKHW, target_NHW)
+        for depth, logits in enumerate(self.network.auxiliary, start=1):
+            loss = loss + self.recipe.train.auxiliary**depth * self.loss(logits, target_NHW)
         return loss
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
@@ -129,9 +138,13 @@ class SegmentationTask(L.LightningModule):
         rows = (-1, truth.shape[-1])
         counts = confusion(truth.reshape(rows), guess.reshape(rows), len(self.classes))
         self.val_confusion += without_labels(counts, self.unlabelled)
-        # One from the front of every fourth part: neighbours in a video look all the same.
-        if batch_idx * EXAMPLES >= len(self.val_examples) * sum(self.trainer.num_val_batches):
+        if self.wants_example(batch_idx):
             self.val_examples.append((image_N3HW[0].cpu(), target_NHW[0].cpu(), ids_NHW[0].cpu()))
+
+    def wants_example(self, batch_idx: int) -> bool:
+        """Whether the first image of this batch is shown: one from the front of every fourth part."""
+        # Neighbours in a video look all the same.
+        return batch_idx * EXAMPLES >= len(self.val_examples) * sum(self.trainer.num_val_batches)
 
     def on_validation_epoch_end(self) -> None:
         self.val_confusion = processes.summed(torch.from_numpy(self.val_confusion)).numpy()
@@ -148,6 +161,10 @@ class SegmentationTask(L.LightningModule):
     def val_iou(self) -> dict[str, float]:
         """Validation IoU by class name; NaN where a class has no score."""
         return dict(zip(self.classes.names, scores(self.val_confusion).iou.tolist(), strict=True))
+
+    def val_more(self) -> dict[str, float]:
+        """Further columns of `metrics.csv`."""
+        return {}
 
     def progress(self) -> float:
         """Share of the training that is over, by time where there is a budget, by steps otherwise."""

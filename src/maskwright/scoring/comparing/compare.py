@@ -16,6 +16,7 @@ from maskwright.console import Skipped
 from maskwright.data.dataset import Dataset
 from maskwright.files import require_free, resumable_folder, write_json, write_text
 from maskwright.metrics.counts import DEFINITIONS
+from maskwright.metrics.units import UNITS, Units, choose_units
 from maskwright.run import now
 from maskwright.scoring.comparing.cost import costs_of
 from maskwright.scoring.comparing.disagree import draw_pairs
@@ -23,7 +24,6 @@ from maskwright.scoring.comparing.entries import Aligned, Asked, Entry, align, o
 from maskwright.scoring.comparing.judge import pair_rows, ranked, table
 from maskwright.scoring.comparing.pairs import DRAWS, LEVEL, Measured, measure_pairs
 from maskwright.scoring.comparing.verdict import METRIC_WORDS, RULE, Setting
-from maskwright.scoring.evaluating.units import UNITS, Units, choose_units
 from maskwright.types import unknown_name
 
 FORMAT = 1

@@ -17,6 +17,7 @@ from maskwright.imageio import overlay, write_image
 from maskwright.infer.predictor import Predictor
 from maskwright.metrics.tally import Tally
 from maskwright.scoring.comparing.entries import Aligned, Asked, Entry, ignores_background
+from maskwright.scoring.evaluating.observe import as_scored
 from maskwright.scoring.evaluating.pictures import shrink
 from maskwright.scoring.evaluating.predictions import find_predictions, read_prediction
 from maskwright.types import Image, InputError, Mask
@@ -59,9 +60,7 @@ class Rivals:
 
     def masks(self, data: Dataset, sample: Sample) -> tuple[Image, Mask, Mask, Mask]:
         """Photo, label as it is scored, and the two predictions."""
-        image, truth = data.image(sample), data.mask(sample)
-        if self.unlabelled is not None:
-            truth = np.where(truth == self.unlabelled, truth.dtype.type(data.classes.ignore), truth)
+        image, truth = data.image(sample), as_scored(data.mask(sample), self.unlabelled, data.classes)
         a, b = (guess(sample, image, truth) for guess in self.guesses)
         return image, truth, a, b
 

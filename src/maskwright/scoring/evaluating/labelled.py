@@ -6,12 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from maskwright.console import Skipped, track
 from maskwright.data.dataset import Dataset, Sample
 from maskwright.run import Run
-from maskwright.scoring.evaluating.score import as_trained, open_dataset
+from maskwright.scoring.evaluating.observe import as_scored
+from maskwright.scoring.evaluating.score import as_trained, open_matching
 from maskwright.types import Image, InputError, Mask
 
 
@@ -40,10 +39,8 @@ class Labelled:
 
     def pair(self, sample: Sample) -> tuple[Sample, Image, Mask]:
         """Sample, photo and label of one image."""
-        image_HW3, truth_HW = self.data.image(sample), self.data.mask(sample)
-        if self.unlabelled is not None:
-            truth_HW = np.where(truth_HW == self.unlabelled, truth_HW.dtype.type(self.data.classes.ignore), truth_HW)
-        return sample, image_HW3, truth_HW
+        image_HW3, mask_HW = self.data.image(sample), self.data.mask(sample)
+        return sample, image_HW3, as_scored(mask_HW, self.unlabelled, self.data.classes)
 
 
 def open_labelled(run: Run, dataset: Dataset | str | Path | None, split: str, *, strict: bool) -> Labelled:
@@ -51,10 +48,7 @@ def open_labelled(run: Run, dataset: Dataset | str | Path | None, split: str, *,
 
     Raises InputError if the data set or the split is unusable, or if the class tables differ.
     """
-    data = open_dataset(run, dataset)
-    if data.classes.names != run.classes.names:
-        raise InputError(f"{data.path} has classes {data.classes.names}, but {run.path} has {run.classes.names}.")
-    data, skipped = data.refresh(strict=strict)
+    data, skipped = open_matching(run, dataset).refresh(strict=strict)
     data = as_trained(run, data)
     return Labelled(
         data=data,

@@ -83,10 +83,14 @@ class Observer:
 
     def label(self, truth_HW: Mask) -> Mask:
         """The label as it is scored."""
-        if self.unlabelled is None:
-            return truth_HW
-        ignore = truth_HW.dtype.type(self.classes.ignore)
-        return np.where(truth_HW == self.unlabelled, ignore, truth_HW)
+        return as_scored(truth_HW, self.unlabelled, self.classes)
+
+
+def as_scored(truth_HW: Mask, unlabelled: int | None, classes: Classes) -> Mask:
+    """A label in which the pixels of the class `unlabelled`, if there is one, are ignored."""
+    if unlabelled is None:
+        return truth_HW
+    return np.where(truth_HW == unlabelled, truth_HW.dtype.type(classes.ignore), truth_HW)
 
 
 def confusion_by_region(truth_HW: Mask, guess_HW: Mask, classes: int) -> NDArray[np.int64]:

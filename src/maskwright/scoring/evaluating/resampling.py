@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskwright.metrics.intervals import bootstrap
-from maskwright.scoring.evaluating.units import Units
+from maskwright.metrics.units import Units
 
 LEVEL = 0.95
 

@@ -13,6 +13,7 @@ from maskwright.data.splits.split import with_fold
 from maskwright.files import explained
 from maskwright.infer.predictor import Predictor
 from maskwright.metrics.counts import Confusion
+from maskwright.metrics.units import choose_units
 from maskwright.run import Run, now, write_counts, write_csv, write_scores
 from maskwright.scoring.doubting.weak import weak_spots, write_weak
 from maskwright.scoring.evaluating.definitions import definitions
@@ -23,7 +24,6 @@ from maskwright.scoring.evaluating.printed import score_table
 from maskwright.scoring.evaluating.resampling import Resampling
 from maskwright.scoring.evaluating.sources import RunSource, Source, folder_source
 from maskwright.scoring.evaluating.tables import class_table, image_rows, tabulate
-from maskwright.scoring.evaluating.units import choose_units
 from maskwright.types import Image, InputError, Mask, TargetError
 
 # One of them is in every folder that an evaluation has begun to write.
@@ -116,9 +116,7 @@ def plan_run(
     run: Run, dataset: Dataset | str | Path | None, split: str, *, batch: int, strict: bool, **how: str
 ) -> Plan:
     """A run's network and the labelled images of a split, with the run's own fold for validation."""
-    data = open_dataset(run, dataset)
-    if data.classes.names != run.classes.names:
-        raise InputError(f"{data.path} has classes {data.classes.names}, but {run.path} has {run.classes.names}.")
+    data = open_matching(run, dataset)
     before, (data, skipped) = as_trained(run, data), data.refresh(strict=strict)
     after = as_trained(run, data)
     samples = after.labelled(split)
@@ -225,6 +223,14 @@ def open_dataset(run: Run, dataset: Dataset | str | Path | None) -> Dataset:
     if not trained_on or not Path(trained_on).exists():
         raise InputError(f"{run.path} was trained on {trained_on or 'nothing yet'}, which is gone; name a data set.")
     return Dataset.open(trained_on)
+
+
+def open_matching(run: Run, dataset: Dataset | str | Path | None) -> Dataset:
+    """`open_dataset`, with the run's class table; raises InputError where it has another one."""
+    data = open_dataset(run, dataset)
+    if data.classes.names != run.classes.names:
+        raise InputError(f"{data.path} has classes {data.classes.names}, but {run.path} has {run.classes.names}.")
+    return data
 
 
 def as_trained(run: Run, data: Dataset) -> Dataset:

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from maskwright.metrics.boundary import boundary_f, boundary_iou
 from maskwright.metrics.tally import CLASS_RATIOS, MEANS, Tally, pixel_accuracy
+from maskwright.metrics.units import Units
 from maskwright.scoring.evaluating.details import by_region, calibration_scores, object_rows, size_rows, surface_scores
 from maskwright.scoring.evaluating.gather import Gathered
 from maskwright.scoring.evaluating.resampling import LEVEL, Floats, Ratio, Resampling, intervals, number, share, values
-from maskwright.scoring.evaluating.units import Units
 from maskwright.types import Classes
 
 MOST_GROUPS = 30

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from maskwright.metrics.intervals import bootstrap
 from maskwright.metrics.tally import CLASS_RATIOS, MEANS, Tally
-from maskwright.scoring.evaluating.units import Units
+from maskwright.metrics.units import Units
 from maskwright.types import Classes
 
 DRAWS = 2000

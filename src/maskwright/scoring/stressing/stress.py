@@ -31,9 +31,9 @@ from maskwright.files import (
 )
 from maskwright.imageio import write_image
 from maskwright.infer.device import choose_device, choose_precision
+from maskwright.metrics.units import choose_units
 from maskwright.run import Run, environment, now, write_csv
-from maskwright.scoring.evaluating.score import as_trained, open_dataset
-from maskwright.scoring.evaluating.units import choose_units
+from maskwright.scoring.evaluating.score import as_trained, open_dataset, open_matching
 from maskwright.scoring.stressing.cases import choose, draw_cases
 from maskwright.scoring.stressing.gates import Gate, Verdict, judge, metric_names, read_gate
 from maskwright.scoring.stressing.retention import csv_rows, robustness, table
@@ -96,7 +96,7 @@ def stress(
     run = run if isinstance(run, Run) else Run.open(run)
     plans = _plans(suite, kinds)
     asked = _gates(gates, plans)
-    data, bad = _opened(run, dataset, strict=strict)
+    data, bad = open_matching(run, dataset).refresh(strict=strict)
     samples = _spread(as_trained(run, data).labelled(split), max_images)
     how: dict[str, Any] = {"split": split, "seed": seed, "images": _hash(sample.id for sample in samples)}
     how |= {"fingerprint": data.fingerprint, **_predicting(run, weights, device, precision)}
@@ -163,14 +163,6 @@ def _gates(texts: Sequence[str], plans: Mapping[str, list[Perturbation]]) -> dic
     known = {name: metric_names([kind.name for kind in chosen], chosen[0].levels) for name, chosen in plans.items()}
     gates = [read_gate(text, [name for names in known.values() for name in names]) for text in texts]
     return {name: [gate for gate in gates if gate.metric in names] for name, names in known.items()}
-
-
-def _opened(run: Run, dataset: Dataset | str | Path | None, *, strict: bool) -> tuple[Dataset, list[Skipped]]:
-    """The data set as it is now, and the files of it that are of no use."""
-    data = open_dataset(run, dataset)
-    if data.classes.names != run.classes.names:
-        raise InputError(f"{data.path} has classes {data.classes.names}, but {run.path} has {run.classes.names}.")
-    return data.refresh(strict=strict)
 
 
 def _predicting(run: Run, weights: str, device: str, precision: str) -> dict[str, Any]:

@@ -1,0 +1,181 @@
+"""Fit the numbers with which the classical prompter weighs its evidence, on clicks that are simulated with it.
+
+    python benchmarks/prompters_fit.py COCO_TRAIN CAMVID:train --objects 200 --rounds 2 --out fitted.json
+
+Each round plays with the numbers of the one before (first those of the package), and all rounds are fitted together:
+what the clicks correct are the prompter's own mistakes. Logistic regressions for the order in which pieces join, ridge
+regressions on products of pairs for where to stop. Never give it what `benchmarks/prompters.py` reports on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from prompters import Task, tasks
+from sklearn.linear_model import LogisticRegression, Ridge
+
+from maskwright.data.clicks.simulate import next_click
+from maskwright.prompt.classical import Classical
+from maskwright.prompt.classical.answering import (
+    change_of,
+    change_steps,
+    contradicts,
+    first_steps,
+    marks_of,
+    score_facts,
+)
+from maskwright.prompt.classical.fitted import Fitted, fitted, fitted_from, with_products
+from maskwright.prompt.classical.pieces import Pieces, find_pieces
+from maskwright.types import Prompt
+
+Flags = NDArray[np.bool_]
+CLICKS = 8
+MOST_PIECES = 500
+
+
+@dataclass
+class Rows:
+    """What a regression is fitted to: numbers, what is wanted, and weights, an array an object or click."""
+
+    facts: list[Any] = field(default_factory=list)
+    wanted: list[Any] = field(default_factory=list)
+    weights: list[Any] = field(default_factory=list)
+
+    def add(self, facts: Any, wanted: Any, weights: Any | None = None) -> None:
+        self.facts.append(facts)
+        self.wanted.append(wanted)
+        self.weights.append(np.ones(len(wanted)) if weights is None else weights)
+
+    def all(self) -> tuple[Any, Any, Any]:
+        return np.concatenate(self.facts), np.concatenate(self.wanted), np.concatenate(self.weights)
+
+
+NAMES = ("first_order", "first_extent", "correction_order", "correction_gain", "correction_score")
+
+
+def shrunk(flags_HW: Flags, pieces: Pieces) -> Flags:
+    rows, columns = pieces.labels_HW.shape
+    small = cv2.resize(flags_HW.astype(np.uint8) * 255, (columns, rows), interpolation=cv2.INTER_AREA)
+    return np.asarray(small > 127)
+
+
+def play(task: Task, pieces: Pieces, prompter: Classical, fit: Fitted, rows: dict[str, Rows], rng: Any) -> None:
+    truth_hw, guess_HW, prompt = shrunk(task.truth_HW, pieces), np.zeros_like(task.truth_HW), Prompt()
+    for turn in range(CLICKS):
+        click = next_click(task.truth_HW, guess_HW, ignore_HW=task.ignore_HW, clicked=prompt.points_xy)
+        if click is None:
+            return
+        prompt = replace(
+            prompt,
+            points_xy=(*prompt.points_xy, (click.x, click.y)),
+            positive=(*prompt.positive, click.positive),
+            previous_HW=guess_HW if turn else None,
+        )
+        marks = marks_of(pieces, prompt, task.truth_HW.shape)
+        before_hw, facts = shrunk(guess_HW, pieces), None
+        if not turn:
+            first(pieces, marks[0], truth_hw, fit, rows)
+        elif contradicts(before_hw, marks[-1]):
+            facts = correction(pieces, before_hw, marks, truth_hw, fit, rows, rng)
+        guess_HW = prompter.predict(prompt).mask_HW
+        if facts is not None:
+            valid = ~task.ignore_HW
+            both, either = (guess_HW & task.truth_HW & valid).sum(), ((guess_HW | task.truth_HW) & valid).sum()
+            rows["correction_score"].add(facts, np.array([both / max(1, either)]))
+
+
+def first(pieces: Pieces, mark: Any, truth_hw: Flags, fit: Fitted, rows: dict[str, Rows]) -> None:
+    growth, at, facts, evidence = first_steps(pieces, mark, fit.first_order)
+    inside, area = pieces.share_of(truth_hw) * pieces.sizes_N, max(1, truth_hw.sum())
+    rows["first_order"].add(evidence, inside > pieces.sizes_N / 2, pieces.sizes_N / area)
+    both = np.cumsum(inside[growth.order])[at]
+    rows["first_extent"].add(facts, both / (area + growth.area[at] - both))
+
+
+def correction(
+    pieces: Pieces, before_hw: Flags, marks: Any, truth_hw: Flags, fit: Fitted, rows: dict[str, Rows], rng: Any
+) -> Any:
+    mark, others = marks[-1], marks[:-1]
+    change, evidence = change_of(pieces, before_hw, mark, others, fit.correction_order)
+    growth, at, facts = change_steps(pieces, change, mark)
+    right = pieces.share_of(change.side_hw & (truth_hw == mark.positive)) * pieces.sizes_N
+    moved = change.side_N * pieces.sizes_N
+    area = max(1, truth_hw.sum())
+    places = np.flatnonzero(change.allowed_N)
+    kept = rng.choice(places, MOST_PIECES, replace=False) if len(places) > MOST_PIECES else places
+    weights = np.minimum(pieces.sizes_N[kept] / area, 1) * len(places) / len(kept)
+    rows["correction_order"].add(evidence[kept], right[kept] > moved[kept] / 2, weights)
+    both, size = (truth_hw & before_hw).sum(), before_hw.sum()
+    sign = 1 if mark.positive else -1
+    good, change_px = np.cumsum(right[growth.order])[at], np.cumsum(moved[growth.order])[at]
+    # A piece that leaves takes the object's pixels in it along.
+    both_then = both + good if mark.positive else both - (change_px - good)
+    gain = both_then / (area + size + sign * change_px - both_then) - both / (area + size - both)
+    rows["correction_gain"].add(facts, gain)
+    best = float(fit.correction_gain(facts).max())
+    return score_facts(len(others), change.depth_px, before_hw, best)
+
+
+def logistic(rows: Rows) -> dict[str, Any]:
+    facts, wanted, weights = rows.all()
+    weights = np.minimum(weights / weights.mean(), 20)
+    mean, scale = facts.mean(axis=0), facts.std(axis=0) + 1e-3
+    model = LogisticRegression(C=1.0, max_iter=300).fit((facts - mean) / scale, wanted, sample_weight=weights)
+    return record(mean, scale, model.coef_[0], model.intercept_[0], quadratic=False)
+
+
+def ridge(rows: Rows, *, quadratic: bool) -> dict[str, Any]:
+    facts, wanted, _ = rows.all()
+    mean, scale = facts.mean(axis=0), facts.std(axis=0) + 1e-3
+    terms = (facts - mean) / scale
+    terms = with_products(np.clip(terms, -4, 4)) if quadratic else terms
+    model = Ridge(100.0 if quadratic else 1.0).fit(terms, wanted)
+    print(f"  explains {model.score(terms, wanted):.3f} of the variance of {len(wanted)} rows", flush=True)
+    return record(mean, scale, model.coef_, model.intercept_, quadratic=quadratic)
+
+
+def record(mean: Any, scale: Any, weights: Any, bias: float, *, quadratic: bool) -> dict[str, Any]:
+    arrays = {"mean": mean, "scale": scale, "weights": weights}
+    short = {name: [float(f"{value:.4g}") for value in values] for name, values in arrays.items()}
+    return {**short, "bias": float(f"{bias:.4g}"), "quadratic": quadratic}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("datasets", nargs="+", help="FOLDER or FOLDER:SPLIT")
+    parser.add_argument("--objects", type=int, default=200, help="objects of each data set, other ones in every round")
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--out", type=Path, default=Path("fitted.json"))
+    options = parser.parse_args()
+    rows, fit = {name: Rows() for name in NAMES}, fitted()
+    for turn in range(options.rounds):
+        rng, prompter, last = np.random.default_rng(turn), Classical(fit), ""
+        for dataset in options.datasets:
+            for task in tasks(dataset, options.objects, turn):
+                if task.image_id != last:
+                    encoding = prompter.encode(task.image_HW3)
+                    prompter.set_encoding(encoding)
+                    pieces, last = find_pieces(task.image_HW3), task.image_id
+                play(task, pieces, prompter, fit, rows, rng)
+        found = {
+            "first_order": logistic(rows["first_order"]),
+            "first_extent": ridge(rows["first_extent"], quadratic=True),
+            "correction_order": logistic(rows["correction_order"]),
+            "correction_gain": ridge(rows["correction_gain"], quadratic=True),
+            "correction_score": ridge(rows["correction_score"], quadratic=False),
+        }
+        lines = ",\n".join(f'"{name}": {json.dumps(item)}' for name, item in found.items())
+        options.out.write_text("{\n" + lines + "\n}\n", "utf-8")
+        fit = fitted_from(found)
+        print(f"round {turn + 1}: wrote {options.out}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Clicks: simulated, sampled from masks, and drawn as heat."""

@@ -1,0 +1,1 @@
+"""What the annotator edits: a data set, with saves that lose nothing."""

@@ -1,0 +1,1 @@
+"""How many clicks a prompter needs for a good mask."""

@@ -1,0 +1,1 @@
+"""Which images to label next, and what a run proposes for them."""
