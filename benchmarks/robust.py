@@ -1,6 +1,7 @@
 """What does `train --robust` buy? One recipe with and without it, as long each, both suites on both.
 
     python benchmarks/robust.py DATASET --recipe road --minutes 10 --seeds 2 --out FOLDER
+    python benchmarks/robust.py DATASET --recipe road --epochs 30 --set data.size=[180,240] --out FOLDER
 
 Prints the clean mean IoU of both and what is left of it (retention: mean over levels above 1 of mean IoU / clean mean
 IoU) a kind, and the means over three groups of kinds: those that the robust training drew, others whose like both
@@ -34,6 +35,7 @@ def main() -> None:
     parser.add_argument("dataset", type=Path)
     parser.add_argument("--recipe", default="road")
     parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--epochs", type=int, help="so many instead of minutes: the same result on any machine")
     parser.add_argument("--seeds", type=int, default=1, help="pairs of trainings, with seeds 0, 1, ...")
     parser.add_argument("--kinds", help="train with these instead, as in noise,blur")
     parser.add_argument("--probability", type=float, default=PROBABILITY)
@@ -55,7 +57,9 @@ def trained(args: argparse.Namespace, way: str, seed: int) -> Run:
     folder = args.out / f"{way}-{seed}"
     if folder.exists():
         return maskwright.Run.open(folder)
-    recipe = maskwright.Recipe.load(args.recipe, [f"train.budget={args.minutes}", f"train.seed={seed}", *args.set])
+    length = f"train.budget={args.minutes}" if args.epochs is None else f"train.epochs={args.epochs}"
+    given = [length, *([] if args.epochs is None else ["train.budget=null"]), f"train.seed={seed}", *args.set]
+    recipe = maskwright.Recipe.load(args.recipe, given)
     if way == "robust":
         kinds = args.kinds.split(",") if args.kinds else None
         recipe = recipe.with_values(augment__perturb=args.probability, augment__perturb_kinds=kinds)

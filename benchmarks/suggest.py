@@ -31,17 +31,18 @@ from maskwright.types import Image, Mask
 
 METHODS = ("random", "uncertainty", "diversity", "mixed")
 RECIPE = (
-    "data.size=[72, 96]",
+    "data.size=[96, 128]",
     "data.workers=0",
-    "augment={flip: 0.5, scale: [0.8, 1.4], brightness: 0.1, contrast: 0.15}",
+    "augment={flip: 0.5}",
     "train.batch=4",
     "train.device=cpu",
     "train.precision=fp32",
-    "model.widths=[8, 16, 32, 64]",
+    "model.stem=2",
+    "model.widths=[16, 32, 64, 128]",
     "train.deterministic=true",
     "loss.name=cross_entropy_dice",
     "loss.check=false",
-    "optim.lr=0.003",
+    "optim.lr=0.01",
 )
 
 

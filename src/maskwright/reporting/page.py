@@ -103,7 +103,7 @@ def own_names(paths: Sequence[Path]) -> list[str]:
 def contents(run: Run, *, name: str = "", few: bool = False) -> dict[str, Any]:
     """Everything that the templates of one run print, in the page's order; with `few`, only a few pictures."""
     about, rows = run.about, run.metrics()
-    data = about.get("data") or {}
+    data, prompted = about.get("data") or {}, bool(about.get("prompted"))
     newest_first = sorted(run.evaluations().items(), key=lambda item: str(item[1]["time"]), reverse=True)
     evaluations = [evaluation(run, place, *item, data, few=few) for place, item in enumerate(newest_first, 1)]
     best = best_epoch(about, rows)
@@ -118,7 +118,8 @@ def contents(run: Run, *, name: str = "", few: bool = False) -> dict[str, Any]:
         "dataset": PurePath(data.get("path", "")).name,
         "audit": audit,
         "classes": run.classes,
-        "headline": headline(evaluations, rows, best, prompted=bool(about.get("prompted"))),
+        "prompted": prompted,
+        "headline": headline(evaluations, rows, best, prompted=prompted),
         "facts": facts(run, about, rows, best),
         "ended": "ended" in about and about.get("status") != "interrupted",
         "card": model_card(run, about, evaluations, [*of_stress(stress), *of_slices(weak), *of_data(audit)]),
@@ -137,7 +138,7 @@ def contents(run: Run, *, name: str = "", few: bool = False) -> dict[str, Any]:
         "command": short_command(str(about.get("command", ""))),
         "recipe_path": shlex.quote(str(run.path / "recipe.yaml")),
         "seed": run.recipe.train.seed,
-        "next": next_commands(shlex.quote(str(run.path)), bool(evaluations), prompted=bool(about.get("prompted"))),
+        "next": next_commands(shlex.quote(str(run.path)), bool(evaluations), prompted=prompted),
         "few": few,
     }
 

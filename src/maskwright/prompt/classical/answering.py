@@ -178,23 +178,26 @@ def corrected(pieces: Pieces, mask_hw: Flags, mark: Mark, others: Sequence[Mark]
     """Masks in which a region around the mark has changed sides."""
     change, _ = change_of(pieces, mask_hw, mark, others, fit.correction_order)
     growth, at, facts = change_steps(pieces, change, mark)
-    gain = fit.correction_gain(facts)
-    chosen, picked = _picked(growth.area[at], gain)
+    value = fit.correction_extent(facts)
+    chosen, picked = _picked(growth.area[at], value)
     open_hw = change.side_hw & _ours(pieces, mark, others)
     sure = np.where(mask_hw, np.float32(SURE), np.float32(-SURE))
     guesses: list[Guess] = []
     for k in picked:
         flip = _logits(pieces, growth, int(at[k]))[pieces.labels_HW]
         logit_hw = np.where(open_hw & (flip > -SURE), flip if mark.positive else -flip, sure)
-        score = fit.correction_score(score_facts(len(others), change.depth_px, mask_hw, float(gain[k])))
+        score = fit.correction_score(score_facts(len(others), change.depth_px, mask_hw, float(value[k] - value.max())))
         guesses.append(Guess(logit_hw=logit_hw, score=float(np.clip(score[0], 0.02, 0.98))))
     return Answer(guesses=tuple(guesses), chosen=picked.index(chosen))
 
 
-def score_facts(others: int, depth_px: float, mask_hw: Flags, gain: float) -> Floats:
-    """Numbers, (1, 3), on how good a corrected mask is: the deeper the error that was clicked, the worse it was."""
+def score_facts(others: int, depth_px: float, mask_hw: Flags, behind: float) -> Floats:
+    """Numbers, (1, 3), on how good a corrected mask is: the deeper the error that was clicked, the worse it was.
+
+    `behind` is how far its value is from the best one's, 0 or less.
+    """
     area = float(mask_hw.sum()) + 1
-    return np.array([[np.log(1 + others), np.log(depth_px**2 / area), gain]], np.float32)
+    return np.array([[np.log(1 + others), np.log(depth_px**2 / area), max(behind, -5)]], np.float32)
 
 
 def _ours(pieces: Pieces, mark: Mark, others: Sequence[Mark]) -> Flags:

@@ -33,12 +33,12 @@ class Weighing:
 
 @dataclass(frozen=True, kw_only=True)
 class Fitted:
-    """How likely pieces belong (`order`), how good regions are (`extent`, `gain`), and the corrected mask (`score`)."""
+    """How likely pieces belong (`order`), where to stop (`extent`), how good a corrected mask is (`score`)."""
 
     first_order: Weighing
     first_extent: Weighing
     correction_order: Weighing
-    correction_gain: Weighing
+    correction_extent: Weighing
     correction_score: Weighing
 
 

@@ -3,8 +3,9 @@
 Pieces join one at a time, the likeliest first among those that touch the region (seeded region growing: Adams and
 Bischof, PAMI 1994). Every step of it is a possible mask. What makes one good is measured for all of them at once, from
 what each piece and each border adds: strength along the outline and inside, size, compactness, colour against the rest,
-steadiness. A quadratic regression turns that into the expected IoU, or into its expected gain: proposals ranked by
-mid-level cues, as in CPMC (Carreira and Sminchisescu, PAMI 2012).
+steadiness. A quadratic form turns that into the expected IoU after a first click, and after a correction into a number
+that is highest where stopping gained most: proposals ranked by mid-level cues, as in CPMC (Carreira and Sminchisescu,
+PAMI 2012).
 """
 
 from __future__ import annotations

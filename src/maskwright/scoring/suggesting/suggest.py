@@ -103,34 +103,36 @@ def suggest(
     check(count, method, opened)
     free = candidates(data, pool)
     known = [s for s in data.samples if (s.id in labelled if labelled is not None else is_known(s, pool))]
-    counts = quotas(free, count, by_side=pool is None and method != "random")
-    by_method = [sample for sample in free if pool is not None or method == "random" or sample.split not in CHECKED]
-    rows: list[list[dict[str, Any]]] = [
-        at_random([s for s in free if s.split == side], wanted, seed, FOR_SIDE[side])
-        for side, wanted in counts.items()
-        if side in CHECKED
+    by_side = pool is None and method != "random"
+    counts = quotas(free, count, by_side=by_side)
+    rows = [
+        at_random([s for s in free if s.split == side], counts[side], seed, FOR_SIDE[side])
+        for side in CHECKED
+        if by_side
     ]
+    rest = [sample for sample in free if not by_side or sample.split not in CHECKED]
     skipped: list[Skipped] = []
     if method == "random":
-        rows.append(at_random(by_method, counts[""], seed, RANDOM))
+        rows.append(at_random(rest, counts[""], seed, RANDOM))
     elif counts[""]:
         how = {"weights": weights, "device": device, "precision": precision}
-        seen, skipped = see(data, [*by_method, *known], opened, strict=strict, **how)
-        table = tabulate(data, by_method, known, seen, opened)
+        seen, skipped = see(data, [*rest, *known], opened, strict=strict, **how)
+        table = tabulate(data, rest, known, seen, opened)
         rows.append(described(table, pick(table, counts[""], method, seed), {s.id: s.split for s in free}))
-    facts = {
+    facts = about(data, opened) | {"method": method, "seed": seed, "labelled": len(known), "pool": len(free)}
+    facts["suggestions"] = [{"rank": rank, **row} for rank, row in enumerate(interleaved(rows), start=1)]
+    return Suggested(path=write(data, out, facts), facts=facts, skipped=skipped)
+
+
+def about(data: Dataset, run: Run | None) -> dict[str, Any]:
+    """What was asked, and of which run."""
+    return {
         "format": FORMAT,
         "time": now(),
         "dataset": str(data.path.resolve()),
-        "run": None if opened is None else str(opened.path.resolve()),
-        "run_name": None if opened is None else opened.path.resolve().name,
-        "method": method,
-        "seed": seed,
-        "labelled": len(known),
-        "pool": len(free),
-        "suggestions": [{"rank": rank, **row} for rank, row in enumerate(interleaved(rows), start=1)],
+        "run": None if run is None else str(run.path.resolve()),
+        "run_name": None if run is None else run.path.resolve().name,
     }
-    return Suggested(path=write(data, out, facts), facts=facts, skipped=skipped)
 
 
 def check(count: int, method: str, run: Run | None) -> None:

@@ -71,9 +71,9 @@ export class App extends EventTarget {
     });
     this.saver.addEventListener("saved", (event) => this.landed(/** @type {CustomEvent} */ (event).detail));
     this.saver.addEventListener("conflict", (event) => this.emit("conflict", /** @type {CustomEvent} */ (event).detail));
-    this.saver.addEventListener("state", () => {
-      const { failure } = this.saver;
-      if (failure && (failure.status === 0 || failure.status === 401)) this.emit("gone", { token: failure.status === 401 });
+    this.saver.addEventListener("failed", (event) => {
+      const { status } = /** @type {CustomEvent} */ (event).detail;
+      if (status === 0 || status === 401) this.emit("gone", { token: status === 401 });
     });
   }
 

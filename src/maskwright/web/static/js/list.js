@@ -124,7 +124,7 @@ function rowElement(row, known, colours) {
     known?.querySelector("img") ?? h("img", { src: imageUrl(row.id, "thumb"), alt: "", loading: "lazy", decoding: "async", draggable: false }),
     h("div", { class: "words" },
       h("b", { title: row.name }, row.name),
-      h("div", { class: "line" }, h("span", { class: `status ${row.status}` }, icon(picture), word, row.problem && icon("warning", row.problem)),
+      h("div", { class: "under" }, h("span", { class: `status ${row.status}` }, icon(picture), word, row.problem && icon("warning", row.problem)),
       h("span", { class: "chips" }, chips, names.length > CHIPS && `+${names.length - CHIPS}`))),
   ];
   const element = known ?? h("div", { class: "row", role: "option", "data-id": row.id, id: `row-${row.id}` });

@@ -23,6 +23,8 @@ export class Prompting extends EventTarget {
     this.asking = /** @type {AbortController|null} */ (null);
     /** @type {Promise<unknown>} */
     this.asked = Promise.resolve();
+    /** @type {Promise<unknown>} */
+    this.turn = Promise.resolve();
     /** @type {import("./api.js").PrompterState[]} */
     this.prompters = app.info.prompters;
     /** What the prompter is doing with this image. */
@@ -128,10 +130,19 @@ export class Prompting extends EventTarget {
 
   // Prompts --------------------------------------------------------------------------------------------------------
 
-  /** @param {Item} item */
-  async take(item) {
+  /**
+   * One prompt after the other: where each is an object of its own, the one before has to be answered first.
+   * @param {Item} item
+   */
+  take(item) {
     this.app.activity.beat();
     this.app.activity.click();
+    this.turn = this.turn.then(() => this.place(item));
+    return this.turn;
+  }
+
+  /** @param {Item} item */
+  async place(item) {
     const wanted = item.kind === "box" || item.positive;
     if (wanted && this.session.active && !this.app.settings.values.unite) {
       await this.asked;

@@ -28,7 +28,7 @@ export class SaveError extends Error {
 export const SAVE_MS = 400;
 export const RETRY_MS = 5000;
 
-/** Events: `state` (its words changed), `saved` {id, tiles, revision, status}, `conflict` {id, revision}. */
+/** Events: `state` (its words changed), `saved` {id, tiles, revision, status}, `conflict` {id, revision}, `failed` {status}. */
 export class SaveQueue extends EventTarget {
   /** @param {Doors} doors */
   constructor(doors) {
@@ -171,6 +171,7 @@ export class SaveQueue extends EventTarget {
       return;
     }
     this.failure = error;
+    this.dispatchEvent(new CustomEvent("failed", { detail: { status: error.status } }));
     this.pause = this.after(RETRY_MS, () => this.retry());
   }
 
@@ -198,11 +199,11 @@ export class SaveQueue extends EventTarget {
 
   /** @returns {SaveState} */
   get state() {
-    if (this.conflicts.size) return { kind: "conflict", words: "Not saved: changed in another window" };
     if (this.failure) {
       const reason = this.failure.status ? this.failure.message : "the server does not answer";
       return { kind: "failed", words: `Not saved: ${sentence(reason)}. Kept in this browser, retrying every ${RETRY_MS / 1000} s`, reason };
     }
+    if (this.conflicts.size) return { kind: "conflict", words: "Not saved: changed in another window" };
     if (this.flight && this.flight.batch.tiles.length) return { kind: "saving", words: "Saving …" };
     if (this.unsaved) return { kind: "edited", words: "Saving …" };
     return { kind: "saved", words: "All saved" };
