@@ -96,7 +96,7 @@ def first_steps(
     evidence = first_evidence(pieces, mark)
     logit = evidence_to_logit(evidence)
     growth = grow(pieces, logit, mark.pieces, np.ones(pieces.count, np.bool_))
-    at = stops(growth, len(mark.pieces))
+    at = stops(pieces, growth, len(mark.pieces))
     return growth, at, region_facts(pieces, growth, logit, at), evidence
 
 
@@ -168,7 +168,7 @@ def change_of(
 def change_steps(pieces: Pieces, change: Change, mark: Mark) -> tuple[Growth, NDArray[np.intp], Floats]:
     """The growth from a mark, the steps of it that are looked at, and what is known of each, (S, F)."""
     growth = grow(pieces, change.logit_N, mark.pieces, change.allowed_N)
-    at = stops(growth, len(mark.pieces))
+    at = stops(pieces, growth, len(mark.pieces))
     as_region = region_facts(pieces, growth, change.logit_N, at)
     as_change = change_facts(pieces, growth, change.mask_N > 0.5, mark.positive, change.depth_px, at)
     return growth, at, np.concatenate([as_region, as_change], axis=1)

@@ -11,6 +11,7 @@ PAMI 2012).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,16 +47,25 @@ def grow(pieces: Pieces, logit_N: Floats, seeds: NDArray[np.int64], allowed_N: N
     return Growth(order=order, level=level[order], area=np.cumsum(pieces.sizes_N[order], dtype=np.float64))
 
 
-def stops(growth: Growth, at_least: int) -> NDArray[np.intp]:
-    """Steps of a growth that are looked at: evenly spread over the logarithm of the area, from `at_least` pieces on."""
+def stops(pieces: Pieces, growth: Growth, at_least: int) -> NDArray[np.intp]:
+    """Steps of a growth that are looked at, from `at_least` pieces on.
+
+    They are spread evenly over the logarithm of the area; of the steps in between, it is the one with the strongest
+    outline.
+    """
     last = len(growth.order) - 1
     start = min(at_least, len(growth.order)) - 1
     areas = np.geomspace(growth.area[start], growth.area[-1], _STEPS)
-    return np.unique(np.clip(np.searchsorted(growth.area, areas * (1 - 1e-9)), start, last))
+    even = np.unique(np.clip(np.searchsorted(growth.area, areas * (1 - 1e-9)), start, last))
+    crossing, every = _Crossing(pieces, growth.order), np.arange(last + 1)
+    length = crossing.at(pieces.lengths_E, every) + 1e-6
+    edge = crossing.at(pieces.lengths_E * pieces.strengths_E, every) / length
+    ends = np.append(even, last + 1)
+    return np.array([first + int(edge[first:end].argmax()) for first, end in pairwise(ends)])
 
 
 def region_facts(pieces: Pieces, growth: Growth, logit_N: Floats, at: NDArray[np.intp]) -> Floats:
-    """Numbers for each step of `at`, (S, 16), on how much the region looks like a thing."""
+    """Numbers for each step of `at`, (S, 19), on how much the region looks like a thing."""
     order, area, total = growth.order, growth.area, float(pieces.sizes_N.sum())
     crossing = _Crossing(pieces, order)
     length, strength = pieces.lengths_E, pieces.strengths_E
@@ -82,7 +92,7 @@ def region_facts(pieces: Pieces, growth: Growth, logit_N: Floats, at: NDArray[np
         *(np.log(area[at] / total), edge, sharp, inner, edge - inner, level[at]),
         *((np.cumsum(sizes * logits)[at] / area[at]), larger, smaller, np.log(off + 0.05), off),
         *(np.log(outline**2 / area[at]), rim / outline, np.log(1 + rim / np.sqrt(area[at])), contrast),
-        np.log(spread / np.sqrt(area[at])),
+        *(np.log(spread / np.sqrt(area[at])), *_peaks(edge, area[at]), _peaks(sharp, area[at])[0]),
     ]
     return np.stack(columns, axis=1).astype(np.float32)
 
@@ -90,7 +100,7 @@ def region_facts(pieces: Pieces, growth: Growth, logit_N: Floats, at: NDArray[np
 def change_facts(
     pieces: Pieces, growth: Growth, mask_N: NDArray[np.bool_], positive: bool, depth_px: float, at: NDArray[np.intp]
 ) -> Floats:
-    """Numbers for each step of `at`, (S, 12), on what the region's change of sides does to the mask's outline."""
+    """Numbers for each step of `at`, (S, 14), on what the region's change of sides does to the mask's outline."""
     crossing = _Crossing(pieces, growth.order)
     length, strength = pieces.lengths_E, pieces.strengths_E
     was = mask_N[pieces.pairs_E2[:, 0]] != mask_N[pieces.pairs_E2[:, 1]]
@@ -103,14 +113,22 @@ def change_facts(
     total, own = float(pieces.sizes_N.sum()), float(pieces.sizes_N[mask_N].sum()) + 1
     side = total - own if positive else own
     area, whole = growth.area[at], np.ones(len(at))
+    outlines = np.log(np.maximum(after, 0) + _LOW)
     columns = [
         *(np.log(area / (np.pi * depth_px**2 + 30)), np.log(area / max(side, 1)), np.log(area / own)),
-        *(np.log(np.maximum(after, 0) + _LOW) - np.log(before / outline + _LOW), (new - gone) / outline),
+        *(outlines - np.log(before / outline + _LOW), (new - gone) / outline),
         *(np.log(np.maximum(cut, 0) + _LOW), np.log(np.maximum(erased, 0) + _LOW), cut - erased),
         *(gone / (gone + new + 1e-3), whole * np.log(depth_px / pieces.diagonal_px + 0.003), whole * positive),
-        whole * np.log(own / total),
+        *(whole * np.log(own / total), *_peaks(outlines, area)),
     ]
     return np.stack(columns, axis=1).astype(np.float32)
+
+
+def _peaks(values_S: NDArray[np.float64], area_S: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
+    """How far each value is below the highest among regions of about its size, and below the highest of all."""
+    size = np.log(area_S)
+    near = np.abs(size[:, None] - size) < np.log(2)
+    return values_S - np.where(near, values_S, -np.inf).max(axis=1), values_S - values_S.max()
 
 
 class _Crossing:
