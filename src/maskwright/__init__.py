@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from maskwright.infer.predictor import Predictor
     from maskwright.models.budget import survey_models
     from maskwright.prompt import PROMPTERS, load_prompter
-    from maskwright.prompt.desk import PromptDesk
     from maskwright.prompt.clicking.clicks import clicks
+    from maskwright.prompt.desk import PromptDesk
     from maskwright.reporting.audit_page import audit_page
     from maskwright.reporting.clicks_section import clicks_page
     from maskwright.reporting.compare_page import compare_page
