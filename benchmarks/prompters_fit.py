@@ -12,7 +12,9 @@ than regressing the gain. Never give it what `benchmarks/prompters.py` reports o
 from __future__ import annotations
 
 import argparse
-import json, os, pickle
+import json
+import pickle
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,10 +23,11 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from prompters import Task, tasks
+from prompters import LEAST_PX, Task, tasks
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from maskwright.data.clicks.simulate import next_click
+from maskwright.data.pixels.parts import labelled_parts
 from maskwright.prompt.classical import Classical
 from maskwright.prompt.classical.answering import (
     change_of,
@@ -61,6 +64,51 @@ class Rows:
 
 
 NAMES = ("first_order", "first_extent", "correction_order", "correction_extent", "correction_score")
+
+
+def drawn(count: int, seed: int) -> Iterator[Task]:
+    """Noisy discs, boxes, bars and stars of plain or striped colours, each time with one that is wanted."""
+    for number in range(count):
+        rng = np.random.default_rng((seed, number))
+        rows, columns = (int(v) for v in rng.integers(160, 520, 2))
+        ids, image = (
+            np.zeros((rows, columns), np.uint8),
+            np.full((rows, columns, 3), rng.integers(20, 236, 3), np.float32),
+        )
+        for shape in range(1, int(rng.integers(3, 8))):
+            plane, size = np.zeros((rows, columns), np.uint8), int(rng.integers(12, min(rows, columns) // 3))
+            x, y = int(rng.integers(columns)), int(rng.integers(rows))
+            kind = int(rng.integers(4))
+            if kind == 0:
+                cv2.ellipse(
+                    plane, (x, y), (size, int(rng.integers(8, size + 1))), float(rng.integers(180)), 0, 360, 1, -1
+                )
+            elif kind == 1:
+                cv2.rectangle(plane, (x, y), (x + size, y + int(rng.integers(8, 2 * size))), 1, -1)
+            elif kind == 2:
+                end = (int(rng.integers(columns)), int(rng.integers(rows)))
+                cv2.line(plane, (x, y), end, 1, int(rng.integers(5, 16)))
+            else:
+                corners = np.array([x, y]) + rng.integers(-size, size + 1, (int(rng.integers(3, 8)), 2))
+                cv2.fillPoly(plane, [corners.astype(np.int32)], 1)
+            flags = plane > 0
+            ids[flags], image[flags] = shape, rng.integers(20, 236, 3)
+            if rng.random() < 0.3:
+                stripes = (
+                    np.sin((np.arange(columns) + np.arange(rows)[:, None] * rng.normal()) * rng.uniform(0.3, 2)) > 0
+                )
+                image[flags & stripes] += rng.uniform(-60, 60)
+        image = cv2.GaussianBlur(image, (0, 0), float(rng.uniform(0.3, 1.5)))
+        image += rng.normal(0, rng.uniform(1, 14), image.shape)
+        parts, areas = labelled_parts(ids)
+        wanted = [p for p in np.flatnonzero(areas >= LEAST_PX) if ids[parts == p][0]]
+        if wanted:
+            yield Task(
+                image_id=f"drawn {number}",
+                image_HW3=np.clip(image, 0, 255).astype(np.uint8),
+                truth_HW=parts == rng.choice(wanted),
+                ignore_HW=np.zeros((rows, columns), np.bool_),
+            )
 
 
 def shrunk(flags_HW: Flags, pieces: Pieces) -> Flags:
@@ -166,7 +214,7 @@ def policy(rows: Rows) -> dict[str, Any]:
         return found
 
     search.step(loss)
-    print(f"  a correction gains {float(expected()):.4f} of IoU", flush=True)
+    print(f"  a correction gains {expected().item():.4f} of IoU", flush=True)
     return record(mean, scale, weights.detach().numpy(), 0.0, quadratic=True)
 
 
@@ -178,16 +226,22 @@ def record(mean: Any, scale: Any, weights: Any, bias: float, *, quadratic: bool)
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("datasets", nargs="+", help="FOLDER or FOLDER:SPLIT")
+    parser.add_argument("datasets", nargs="*", help="FOLDER or FOLDER:SPLIT")
     parser.add_argument("--objects", type=int, default=200, help="objects of each data set, other ones in every round")
+    parser.add_argument("--drawn", type=int, default=60, help="drawn objects, so that clean edges are known, too")
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--rows", type=Path, help="where rows are kept; those that are there are used, too")
     parser.add_argument("--out", type=Path, default=Path("fitted.json"))
     options = parser.parse_args()
     rows, fit = {name: Rows() for name in NAMES}, fitted()
+    if options.rows and options.rows.exists():
+        rows = {name: Rows(**part) for name, part in pickle.loads(options.rows.read_bytes()).items()}
     for turn in range(options.rounds):
-        rng, prompter, last = np.random.default_rng(turn), Classical(fit), ""
-        for dataset in options.datasets:
-            for task in tasks(dataset, options.objects, turn):
+        seed = options.seed + turn
+        rng, prompter, last = np.random.default_rng(seed), Classical(fit), ""
+        for source in [*(tasks(name, options.objects, seed) for name in options.datasets), drawn(options.drawn, seed)]:
+            for task in source:
                 if task.image_id != last:
                     encoding = prompter.encode(task.image_HW3)
                     prompter.set_encoding(encoding)
@@ -200,7 +254,8 @@ def main() -> None:
             "correction_extent": policy(rows["correction_extent"]),
             "correction_score": ridge(rows["correction_score"], quadratic=False),
         }
-        if os.environ.get('ROWS'): pickle.dump(rows, open(os.environ['ROWS'],'wb'))
+        if options.rows:
+            options.rows.write_bytes(pickle.dumps({name: vars(part) for name, part in rows.items()}))
         lines = ",\n".join(f'"{name}": {json.dumps(item)}' for name, item in found.items())
         options.out.write_text("{\n" + lines + "\n}\n", "utf-8")
         fit = fitted_from(found)

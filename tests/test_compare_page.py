@@ -78,6 +78,7 @@ def test_a_page_without_photos_keeps_the_maps_alone(two: Path, tmp_path: Path) -
     text = compare_page(two, out=tmp_path / "page.html", photos=False).read_text("utf-8")
     assert text.count("data:image/jpeg") == 2
     assert "written without photos" in text
+    assert "--no-photos" in text
     assert 'alt="Photo' not in text
     assert 'alt="Label' not in text
 

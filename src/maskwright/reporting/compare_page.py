@@ -76,7 +76,8 @@ def contents(found: Mapping[str, Any], folder: Path, photos: bool) -> dict[str, 
         },
         "command": "maskwright compare "
         + " ".join(shlex.quote(source["path"]) for source in found["sources"])
-        + f" --dataset {shlex.quote(found['dataset']['given'])} --split {shlex.quote(found['split'])}",
+        + f" --dataset {shlex.quote(found['dataset']['given'])} --split {shlex.quote(found['split'])}"
+        + ("" if photos else " --no-photos"),
     }
 
 

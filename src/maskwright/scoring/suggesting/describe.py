@@ -43,13 +43,14 @@ def blocks(described_ND: Points) -> list[Points]:
 
 
 def joined(parts: list[Points]) -> Points:
-    """Points whose distances weigh every part alike: each value is centred, each part has a mean square length of 1.
+    """Points whose distances weigh every part alike, and within a part every value alike.
 
-    Values of a part are divided by the part's own spread and not by theirs: one that hardly varies says little.
+    Values are centred and divided by their own deviation, then each part is scaled to a mean square length of 1. A
+    value that never varies says nothing.
     """
     scaled = []
     for part in parts:
-        centred = part - part.mean(0)
-        length = float(np.sqrt((centred**2).sum(1).mean()))
-        scaled.append(centred / length if length > 1e-6 else np.zeros_like(centred))
+        centred, deviation = part - part.mean(0), part.std(0)
+        standard = np.divide(centred, deviation, out=np.zeros_like(centred), where=deviation > 1e-6)
+        scaled.append(standard / np.sqrt(max(1, np.count_nonzero(deviation > 1e-6))))
     return np.concatenate(scaled, axis=1).astype(np.float32)
