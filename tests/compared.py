@@ -59,7 +59,7 @@ def write_comparison(
         sources.append(about | row | (cost if run else dict.fromkeys(cost)))
     facts = {
         "format": 1, "split": "test", "time": "2026-05-01T12:34:56+02:00", "images": images, "rule": RULE,
-        "dataset": {"path": "/elsewhere/my data", "given": "my data", "fingerprint": "0123456789abcdef0123456789abcdef"},
+        "dataset": {"path": "/elsewhere/my data", "given": "my data", "fingerprint": "0123456789abcdef" * 2},
         "units": {"of": "images", "count": images, "draws": DRAWS, "level": 0.95, "note": ""},
         "metric": {"key": "mean_iou", "title": METRIC_WORDS["mean_iou"], "definition": DEFINITIONS["mean_iou"]},
         "tests": {"means": len(pairs), "classes": len(pairs) * len(classes), "draws": measured.draws},
