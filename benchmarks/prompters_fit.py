@@ -44,6 +44,7 @@ from maskwright.types import Prompt
 Flags = NDArray[np.bool_]
 CLICKS = 8
 MOST_PIECES = 500
+DRAWN_WORTH = 0.3  # of an object in a photo
 
 
 @dataclass
@@ -53,11 +54,12 @@ class Rows:
     facts: list[Any] = field(default_factory=list)
     wanted: list[Any] = field(default_factory=list)
     weights: list[Any] = field(default_factory=list)
+    worth: float = 1.0
 
     def add(self, facts: Any, wanted: Any, weights: Any | None = None) -> None:
         self.facts.append(facts)
         self.wanted.append(wanted)
-        self.weights.append(np.ones(len(wanted)) if weights is None else weights)
+        self.weights.append(self.worth * (np.ones(len(wanted)) if weights is None else weights))
 
     def all(self) -> tuple[Any, Any, Any]:
         return np.concatenate(self.facts), np.concatenate(self.wanted), np.concatenate(self.weights)
@@ -181,17 +183,18 @@ def logistic(rows: Rows) -> dict[str, Any]:
 
 
 def ridge(rows: Rows, *, quadratic: bool) -> dict[str, Any]:
-    facts, wanted, _ = rows.all()
+    facts, wanted, weights = rows.all()
     mean, scale = facts.mean(axis=0), facts.std(axis=0) + 1e-3
     terms = (facts - mean) / scale
     terms = with_products(np.clip(terms, -4, 4)) if quadratic else terms
-    model = Ridge(100.0 if quadratic else 1.0).fit(terms, wanted)
-    print(f"  explains {model.score(terms, wanted):.3f} of the variance of {len(wanted)} rows", flush=True)
+    model = Ridge(100.0 if quadratic else 1.0).fit(terms, wanted, sample_weight=weights)
+    print(f"  explains {model.score(terms, wanted, weights):.3f} of the variance of {len(wanted)} rows", flush=True)
     return record(mean, scale, model.coef_, model.intercept_, quadratic=quadratic)
 
 
 def policy(rows: Rows) -> dict[str, Any]:
     facts, gains, _ = rows.all()
+    worth = torch.tensor([float(weight[0]) for weight in rows.weights])
     turn = torch.tensor(np.repeat(np.arange(len(rows.wanted)), [len(gain) for gain in rows.wanted]))
     mean, scale = facts.mean(axis=0), facts.std(axis=0) + 1e-3
     terms = torch.tensor(with_products(np.clip((facts - mean) / scale, -4, 4)).astype(np.float32))
@@ -205,7 +208,7 @@ def policy(rows: Rows) -> dict[str, Any]:
         top = torch.zeros(count).scatter_reduce(0, turn, value, "amax", include_self=False)
         share = torch.exp(value - top[turn])
         total = torch.zeros(count).index_add(0, turn, share)
-        return (torch.zeros(count).index_add(0, turn, share * gain) / total).mean()
+        return (torch.zeros(count).index_add(0, turn, share * gain) / total * worth).sum() / worth.sum()
 
     def loss() -> Any:
         search.zero_grad()
@@ -242,6 +245,8 @@ def main() -> None:
         rng, prompter, last = np.random.default_rng(seed), Classical(fit), ""
         for source in [*(tasks(name, options.objects, seed) for name in options.datasets), drawn(options.drawn, seed)]:
             for task in source:
+                for part in rows.values():
+                    part.worth = DRAWN_WORTH if task.image_id.startswith("drawn ") else 1.0
                 if task.image_id != last:
                     encoding = prompter.encode(task.image_HW3)
                     prompter.set_encoding(encoding)

@@ -1,6 +1,6 @@
 """Active learning with a learner that takes a second: many seeds, so that small differences show.
 
-    python benchmarks/suggest_pixels.py DATASET --first 8 --more 12 --seeds 20 --split test
+    python benchmarks/suggest_pixels.py DATASET --first 8 --more 12 --seeds 20 --split test --group Seq05VD
 
 As `suggest.py`, with trees on colour, texture and place of a pixel (Geurts et al. 2006) where that trains a network.
 The choice is the same: doubt and shares come from the trees, and images are compared by what they look like alone.
@@ -115,10 +115,12 @@ def main() -> None:
     parser.add_argument("--more", type=int, default=12, help="images that are added")
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--split", default="test", help="where it is scored; choose a method on val or train only")
+    parser.add_argument("--group", help="score on this group of the split only")
     options = parser.parse_args()
     data = Dataset.open(options.dataset)
     pool = [read(data, sample) for sample in track(data.labelled("train"), "reading")]
-    test = pool if options.split == "train" else [read(data, sample) for sample in data.labelled(options.split)]
+    scored = [s for s in data.labelled(options.split) if options.group in (None, s.group)]
+    test = pool if options.split == "train" else [read(data, sample) for sample in scored]
     classes = len(data.classes)
     results: dict[str, list[float]] = {}
     for seed in track(range(options.seeds), "training"):

@@ -101,7 +101,8 @@ def test_a_correction_changes_nothing_far_away(prompter: Classical) -> None:
 
 
 def test_a_slider_moves_the_outline(prompter: Classical) -> None:
-    prompter.set_image(cv2.resize(photo((120, 160)), (320, 240), interpolation=cv2.INTER_CUBIC))
+    enlarged = cv2.resize(photo((120, 160)), (320, 240), interpolation=cv2.INTER_CUBIC)
+    prompter.set_image(np.asarray(enlarged, np.uint8))
     answer = prompter.predict(clicks((160, 120, True)))
     areas = [int(answer.masks(t)[answer.chosen].sum()) for t in (0.02, 0.2, 0.5, 0.8, 0.98)]
     assert areas == sorted(areas, reverse=True)
