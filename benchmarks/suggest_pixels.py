@@ -1,16 +1,18 @@
 """Active learning with a learner that takes a second: many seeds, so that small differences show.
 
-    python benchmarks/suggest_pixels.py DATASET --first 8 --more 12 --seeds 20 --split test --group Seq05VD
+    python benchmarks/suggest_pixels.py DATASET --first 8 --more 12 --seeds 20 --split test
 
 As `suggest.py`, with trees on colour, texture and place of a pixel (Geurts et al. 2006) where that trains a network.
 The choice is the same: doubt and shares come from the trees, and images are compared by what they look like alone.
-Scores are mean IoU over every fourth pixel in both directions at 96 x 128.
+Scores are mean IoU over every fourth pixel in both directions at 96 x 128: on all images of the pool, as a person who
+labels them all will meet them, on a split, and on its groups where they are few.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from itertools import compress
 
 import cv2
 import numpy as np
@@ -30,6 +32,7 @@ from maskwright.scoring.suggesting.suggest import Table, pick
 from maskwright.types import Image
 
 SIZE, STEP = (96, 128), 4
+MOST_GROUPS = 4
 Pixels = tuple[NDArray[np.float32], NDArray[np.int64], Vector]
 
 
@@ -37,9 +40,8 @@ def features(image_HW3: Image) -> NDArray[np.float32]:
     """Colour as it is and blurred, spread of the light, and place; (H, W, 15)."""
     lab = cv2.cvtColor(image_HW3, cv2.COLOR_RGB2LAB).astype(np.float32)
     near, far, wide = (cv2.GaussianBlur(lab, (0, 0), sigma) for sigma in (2, 5, 12))
-    light = lab[..., 0]
-    spread = [np.abs(light - plane[..., 0])[..., None] for plane in (near, far)]
-    spread = [cv2.GaussianBlur(plane, (0, 0), 3)[..., None] for plane in spread]
+    light: NDArray[np.float32] = lab[..., 0]
+    spread = [cv2.GaussianBlur(np.abs(light - plane[..., 0]), (0, 0), 3)[..., None] for plane in (near, far)]
     rows, columns = np.indices(light.shape, np.float32)
     place = [rows[..., None] / SIZE[0], np.abs(columns[..., None] / SIZE[1] - 0.5)]
     return np.concatenate([lab, near, far, wide[..., :1], *spread, *place], axis=2)
@@ -115,14 +117,17 @@ def main() -> None:
     parser.add_argument("--more", type=int, default=12, help="images that are added")
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--split", default="test", help="where it is scored; choose a method on val or train only")
-    parser.add_argument("--group", help="score on this group of the split only")
     options = parser.parse_args()
     data = Dataset.open(options.dataset)
     pool = [read(data, sample) for sample in track(data.labelled("train"), "reading")]
-    scored = [s for s in data.labelled(options.split) if options.group in (None, s.group)]
-    test = pool if options.split == "train" else [read(data, sample) for sample in scored]
+    scored = data.labelled(options.split)
+    groups = sorted({sample.group for sample in scored})
+    places = {"the pool": pool, options.split: [read(data, sample) for sample in scored]}
+    if len(groups) <= MOST_GROUPS:
+        own = {group: [sample.group == group for sample in scored] for group in groups}
+        places |= {group: list(compress(places[options.split], which)) for group, which in own.items()}
     classes = len(data.classes)
-    results: dict[str, list[float]] = {}
+    results: dict[str, dict[str, list[float]]] = {place: {} for place in places}
     for seed in track(range(options.seeds), "training"):
         first = choose(pool, [], options.first, "random", None, seed)
         learner = Learner([pool[i] for i in first], classes, seed)
@@ -132,8 +137,11 @@ def main() -> None:
             arms[f"+{options.more} {method}"] = [*first, *more]
         for name, ids in arms.items():
             trees = learner if name == "first random" else Learner([pool[i] for i in ids], classes, seed)
-            results.setdefault(name, []).append(trees.score(test))
-    report(results, f"+{options.more} random")
+            for place, images in places.items():
+                results[place].setdefault(name, []).append(trees.score(images))
+    for place, scores in results.items():
+        print(f"\nScored on {place}, {len(places[place])} images:", end="")
+        report(scores, f"+{options.more} random")
 
 
 if __name__ == "__main__":

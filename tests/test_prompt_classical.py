@@ -92,10 +92,12 @@ def test_a_correction_changes_nothing_far_away(prompter: Classical) -> None:
     drawn = ONE.copy()
     drawn[20:30, 20:300] = True  # a line that no photo supports, such as a person may have drawn
     answer = prompter.predict(clicks((235, 120, True), previous_HW=drawn))
-    for mask in answer.masks():
-        assert np.array_equal(mask[:, :170], drawn[:, :170])
+    masks = answer.masks()
+    for mask in masks:
+        assert mask[drawn].all(), "a positive click takes nothing away"
         assert mask[120, 235]
-    assert iou(answer.mask_HW[60:180, 190:280], TWO[60:180, 190:280]) > 0.9
+    assert np.array_equal(masks[0][:, :170], drawn[:, :170])
+    assert best(answer, drawn | TWO) > 0.95
     kept = prompter.predict(clicks((100, 120, True), previous_HW=drawn)).mask_HW
     assert np.array_equal(kept, drawn), "a click that agrees changes nothing"
 

@@ -277,10 +277,13 @@ def test_descriptions_are_near_for_frames_and_far_for_scenes() -> None:
     scenes = [photo((60, 80), seed) for seed in range(3)]
     noisy = [np.clip(s.astype(int) + 3, 0, 255).astype(np.uint8) for s in scenes]
     points = joined([np.stack([describe(image) for image in (*scenes, *noisy)])])
-    assert points.shape == (6, LENGTH)
+    assert len(points) == 6
     assert np.isfinite(points).all()
     assert distances(points, points)[:3, 3:].argmin(1).tolist() == [0, 1, 2]
     assert describe(np.zeros((1, 1, 3), np.uint8)).shape == (LENGTH,)
+    parts = [np.random.default_rng(0).normal(5, [1, 9, 0], (50, 3)), np.random.default_rng(1).normal(0, 100, (50, 1))]
+    space = joined([part.astype(np.float32) for part in parts])
+    assert space.var(0) == pytest.approx([0.5, 0.5, 1], rel=1e-3), "every part alike, every value of a part alike"
 
 
 def test_ranks_and_rarity() -> None:

@@ -4,7 +4,7 @@ The photo is cut into some 3,000 pieces once (`pieces.py`). A first click makes 
 likeliest first, and a regression says at which extents to stop: that gives the candidates (`growing.py`). Every further
 click that the mask contradicts grows a region that changes sides (`answering.py`), boxes are filled by colour models
 (`boxes.py`), and the edge is found again at a finer size (`refining.py`). `fitted.json` holds the few hundred numbers
-that weigh the evidence. Which alternatives lost is in benchmarks/LOG.md.
+that weigh the evidence; `benchmarks/prompters.py` measures it against others.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from maskwright.prompt.classical.answering import (
     from_mask,
     marks_of,
 )
-from maskwright.prompt.classical.fitted import Fitted, fitted
 from maskwright.prompt.classical.pieces import Pieces, find_pieces
 from maskwright.prompt.classical.refining import medium_of, refined
+from maskwright.prompt.classical.weighing import Fitted, fitted
 from maskwright.prompt.prompter import Candidates, Encoding
 from maskwright.prompt.soft_masks import hold_prompt, in_order
 from maskwright.types import Image, InputError, Prompt

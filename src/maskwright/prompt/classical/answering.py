@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from maskwright.prompt.classical.boxes import box_logits
 from maskwright.prompt.classical.evidence import Mark, correction_evidence, depths_of, first_evidence
-from maskwright.prompt.classical.fitted import Fitted, Weighing
 from maskwright.prompt.classical.growing import Growth, change_facts, grow, region_facts, stops
 from maskwright.prompt.classical.pieces import Floats, Pieces
 from maskwright.prompt.classical.refining import SURE
+from maskwright.prompt.classical.weighing import Fitted, Weighing
 from maskwright.types import Prompt
 
 Flags = NDArray[np.bool_]

@@ -31,7 +31,6 @@ _SCALE = float(np.exp(-1.5))
 _TEXTURE = 8.0  # a step in texture weighs as much as so many in CIE L
 _WORDS = 40
 _WORD_WIDTH = 6.0
-_SIZE_POWER = 0.25
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +107,7 @@ def find_pieces(image_HW3: Image) -> Pieces:
         steps += [np.sqrt(change[:, :3].sum(axis=1)), np.sqrt(change[:, 3:].sum(axis=1)) / _TEXTURE]
     strengths = (_SCALE * np.exp(np.log(np.stack(steps, axis=1) + 0.1) @ _EXPONENTS)).astype(np.float32)
     parents, heights = np.full(2 * count - 1, -1, np.int32), np.zeros(2 * count - 1, np.float32)
-    merge(pairs, lengths, strengths, np.append(sizes, np.zeros(count - 1)), _SIZE_POWER, parents, heights)
+    merge(pairs, lengths, strengths, np.append(sizes, np.zeros(count - 1)), parents, heights)
     starts, others, edges = rows_of(pairs, count)
     return Pieces(
         labels_HW=labels,

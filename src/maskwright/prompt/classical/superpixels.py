@@ -28,8 +28,7 @@ def superpixels(lab_HW3: Floats, step_px: float, compactness: float, rounds: int
     centres[:, 4] = np.tile(centre_x, down)
     centres[:, :3] = lab_HW3[centres[:, 3].astype(int), centres[:, 4].astype(int)]
     raw_HW = np.zeros((rows, columns), np.int32)
-    nearest_HW = np.empty((rows, columns), np.float32)
-    _assign(lab_HW3, centres, np.float32(step_px), np.float32((compactness / step_px) ** 2), rounds, raw_HW, nearest_HW)
+    _assign(lab_HW3, centres, np.float32(step_px), np.float32((compactness / step_px) ** 2), rounds, raw_HW)
     labels_HW = np.full((rows, columns), -1, np.int32)
     queue = np.empty((rows * columns, 2), np.int32)
     count = _connect(raw_HW, labels_HW, queue, max(1, int(step_px * step_px / 4)))
@@ -76,8 +75,9 @@ def _sum(labels: Any, maps: Any, sums: Any) -> Any:
 
 
 @compiled
-def _assign(lab: Any, centres: Any, step: Any, weight: Any, rounds: Any, labels: Any, nearest: Any) -> Any:
+def _assign(lab: Any, centres: Any, step: Any, weight: Any, rounds: Any, labels: Any) -> Any:
     rows, columns = labels.shape
+    nearest = np.empty((rows, columns), np.float32)
     reach = int(step * 1.5) + 1
     for _ in range(rounds):
         nearest[:] = np.float32(1e30)

@@ -13,36 +13,33 @@ import numpy as np
 
 from maskwright.compiled import compiled
 
+_SIZE_POWER = 0.25  # how much a region's share of the image adds to the strength of its borders
+
 
 @compiled
-def merge(pairs: Any, lengths: Any, strengths: Any, sizes: Any, power: Any, parents: Any, heights: Any) -> Any:
+def merge(pairs: Any, lengths: Any, strengths: Any, sizes: Any, parents: Any, heights: Any) -> Any:
     """Fill `parents` and `heights` (2 N - 1) of the tree over N pieces; the last node is the whole image.
 
-    Pieces that nothing touches are merged last. `sizes` (2 N - 1) holds the pieces' sizes, and then every region's.
+    All pieces hang together. `sizes` (2 N - 1) holds the pieces' sizes, and then every region's.
     """
     count = (len(parents) + 1) // 2
     tables: Any = [{np.int64(0): (0.0, 0.0)} for _ in range(2 * count - 1)]
     for i in range(2 * count - 1):
         tables[i].clear()
     heap = [(0.0, np.int64(0), np.int64(0)) for _ in range(0)]
-    total = 0.0
-    for i in range(count):
-        total += sizes[i]
+    total = sizes[:count].sum()
     for e in range(len(pairs)):
         a, b = np.int64(pairs[e, 0]), np.int64(pairs[e, 1])
         tables[a][b] = (strengths[e] * lengths[e], float(lengths[e]))
         tables[b][a] = tables[a][b]
         small = min(sizes[a], sizes[b]) / total
-        heappush(heap, (strengths[e] * small**power, a, b))
+        heappush(heap, (strengths[e] * small**_SIZE_POWER, a, b))
     alive = [True for _ in range(2 * count - 1)]
     height, new = 0.0, count
-    while new < 2 * count - 1:
-        if len(heap):
-            cost, a, b = heappop(heap)
-            if not (alive[a] and alive[b]):
-                continue
-        else:  # what is left does not touch: a single piece has no pairs
-            break
+    while len(heap):
+        cost, a, b = heappop(heap)
+        if not (alive[a] and alive[b]):
+            continue
         height = max(height, cost)
         alive[a] = alive[b] = False
         parents[a] = parents[b] = new
@@ -57,19 +54,16 @@ def merge(pairs: Any, lengths: Any, strengths: Any, sizes: Any, power: Any, pare
                 table[other] = (own[0] + value[0], own[1] + value[1])
             else:
                 table[other] = value
-        if b in table:
-            table.pop(b)
-        if a in table:
-            table.pop(a)
+        table.pop(a)  # b's neighbours had it
+        table.pop(b)
         tables[new] = table
         for other, value in table.items():
             tables[other][new] = value
-            if a in tables[other]:
-                tables[other].pop(a)
-            if b in tables[other]:
-                tables[other].pop(b)
+            for gone in (a, b):
+                if gone in tables[other]:
+                    tables[other].pop(gone)
             small = min(sizes[new], sizes[other]) / total
-            heappush(heap, (value[0] / value[1] * small**power, np.int64(other), np.int64(new)))
+            heappush(heap, (value[0] / value[1] * small**_SIZE_POWER, np.int64(other), np.int64(new)))
         new += 1
     parents[2 * count - 2] = -1
 

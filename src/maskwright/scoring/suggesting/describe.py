@@ -51,6 +51,7 @@ def joined(parts: list[Points]) -> Points:
     scaled = []
     for part in parts:
         centred, deviation = part - part.mean(0), part.std(0)
-        standard = np.divide(centred, deviation, out=np.zeros_like(centred), where=deviation > 1e-6)
-        scaled.append(standard / np.sqrt(max(1, np.count_nonzero(deviation > 1e-6))))
+        varies = deviation > 1e-6
+        standard = centred[:, varies] / deviation[varies]
+        scaled.append(standard / np.float32(np.sqrt(max(1, int(varies.sum())))))
     return np.concatenate(scaled, axis=1).astype(np.float32)
