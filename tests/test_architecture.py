@@ -33,13 +33,9 @@ LONG_FUNCTIONS = {
     "cli/synth.py:raindrops": "most lines declare its options",
     "cli/stress.py:stress": "most lines declare its options",
     "cli/runs.py:train": "most lines declare its options",
-    "prompt/classical/tree.py:merge": "one greedy loop over a heap and the tables of neighbours, compiled",
     "training/fit.py:fit": "data, model, optimiser, loop, evaluation, in that order, on one page",
 }
-WIDE_FUNCTIONS = {
-    "prompt/classical/tree.py:merge": "a compiled kernel takes arrays, not objects",
-    "prompt/classical/superpixels.py:_assign": "a compiled kernel takes arrays, not objects",
-}
+WIDE_FUNCTIONS: dict[str, str] = {}
 
 
 def name_of(path: Path) -> str:
