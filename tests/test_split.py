@@ -39,7 +39,7 @@ def test_adding_groups_moves_none_where_every_side_has_one(
     old: list[str], new: list[str], seed: int, share: tuple[float, float]
 ) -> None:
     val, test = share
-    before = assign_splits([f"{name}-{i}" for name in old for i in range(40)], val=val, test=test, seed=seed)
+    before = assign_splits([f"{name}-{i}" for name in old for i in range(400)], val=val, test=test, seed=seed)
     after = assign_splits([*before, *new], val=val, test=test, seed=seed)
     assert {key: after[key] for key in before} == before
 
