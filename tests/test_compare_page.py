@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from compared import write_comparison
-from playwright.sync_api import ConsoleMessage, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage
 
 from maskwright.files import read_json, write_json
 from maskwright.reporting.compare_page import class_rows, compare_page, points, seen_from, time_text
@@ -20,7 +20,6 @@ from maskwright.reporting.compare_plots import colour_of, frontier, labels_besid
 from maskwright.reporting.words import DASH
 from maskwright.types import InputError
 
-CHROMIUM = Path("/usr/bin/chromium")
 CLASSES = ("sky", "Straße <b>nass</b> & $x$", "tree", "car")
 MANY = [f"run <i>{place}</i> & co" for place in range(9)]
 
@@ -195,20 +194,14 @@ def note(wrong: list[str], message: ConsoleMessage) -> None:
     wrong.append(message.text)
 
 
-@pytest.mark.skipif(not CHROMIUM.exists(), reason="Chromium is not here")
-def test_nothing_sticks_out_on_a_phone_or_a_desktop(two: Path, many: Path) -> None:
-    switches = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
-    switches += " --disable-component-update --disable-sync"
-    with sync_playwright() as player:
-        browser = player.chromium.launch(executable_path=str(CHROMIUM), args=switches.split())
-        for folder in (two, many):
-            compare_page(folder)
-            for width in (360, 1280):
-                page = browser.new_page(viewport={"width": width, "height": 800})
-                wrong: list[str] = []
-                page.on("console", partial(note, wrong))
-                page.goto((folder / "report.html").as_uri())
-                assert page.evaluate("document.documentElement.scrollWidth") == width
-                assert not wrong
-                page.close()
-        browser.close()
+def test_nothing_sticks_out_on_a_phone_or_a_desktop(browser: Browser, two: Path, many: Path) -> None:
+    for folder in (two, many):
+        compare_page(folder)
+        for width in (360, 1280):
+            page = browser.new_page(viewport={"width": width, "height": 800})
+            wrong: list[str] = []
+            page.on("console", partial(note, wrong))
+            page.goto((folder / "report.html").as_uri())
+            assert page.evaluate("document.documentElement.scrollWidth") == width
+            assert not wrong
+            page.close()

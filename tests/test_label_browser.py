@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from browsing import CONTRASTS, WORDS
 from labelling import Discs, serving, spawned, write_unlabelled
-from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
-from test_report_browser import CHROMIUM, CONTRASTS, QUIET, WORDS
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from maskwright.data.dataset import Dataset
 from maskwright.imageio import read_mask
@@ -37,16 +37,6 @@ LOW = """
   .filter((element) => element.checkVisibility() && element.getBoundingClientRect().height < 43.5)
   .map((element) => element.outerHTML.slice(0, 100))
 """
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if not CHROMIUM.exists():
-        pytest.skip("chromium is not installed")
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        yield running
-        running.close()
 
 
 @pytest.fixture

@@ -93,14 +93,16 @@ function clickTool(bench) {
   };
 }
 
-/** @param {Bench} bench @returns {Tool} */
-function boxTool(bench) {
+/**
+ * A tool that draws from where it was pressed to where it is: `draft` shows it on the way, `done` does it.
+ * @param {Bench} bench
+ * @param {(from: Spot, to: Spot) => any} draft
+ * @param {(from: Spot, to: Spot, how: How) => void} done
+ * @returns {Tool}
+ */
+function spanTool(bench, draft, done) {
   /** @type {Spot | null} */
   let start = null;
-  const corners = (/** @type {Spot} */ a, /** @type {Spot} */ b) => {
-    const [[ax, ay], [bx, by]] = [inImage(bench, a), inImage(bench, b)];
-    return [Math.min(ax, bx), Math.min(ay, by), Math.max(ax, bx), Math.max(ay, by)];
-  };
   const cancel = () => {
     start = null;
     bench.draft(null);
@@ -114,18 +116,33 @@ function boxTool(bench) {
       start = at;
     },
     drag(points) {
-      if (start) bench.draft({ box: corners(start, points[points.length - 1]) });
+      if (start) bench.draft(draft(start, points[points.length - 1]));
     },
-    release(at) {
-      if (!start) return;
-      const box = corners(start, at);
-      const mark = moved(start, at, STILL) ? null : bench.hit(start);
+    release(at, how) {
+      const from = start;
       cancel();
-      if (mark) bench.emit("mark", mark);
-      else if (box[2] - box[0] >= 1 && box[3] - box[1] >= 1) bench.emit("prompt", { kind: "box", box });
+      if (from) done(from, at, how);
     },
     cancel,
   };
+}
+
+/** @param {Bench} bench @returns {Tool} */
+function boxTool(bench) {
+  const corners = (/** @type {Spot} */ a, /** @type {Spot} */ b) => {
+    const [[ax, ay], [bx, by]] = [inImage(bench, a), inImage(bench, b)];
+    return [Math.min(ax, bx), Math.min(ay, by), Math.max(ax, bx), Math.max(ay, by)];
+  };
+  return spanTool(
+    bench,
+    (from, to) => ({ box: corners(from, to) }),
+    (from, to) => {
+      const box = corners(from, to);
+      const mark = moved(from, to, STILL) ? null : bench.hit(from);
+      if (mark) bench.emit("mark", mark);
+      else if (box[2] - box[0] >= 1 && box[3] - box[1] >= 1) bench.emit("prompt", { kind: "box", box });
+    },
+  );
 }
 
 /** @param {Bench} bench @returns {Tool} */
@@ -225,39 +242,21 @@ function brushTool(bench, erases) {
 
 /** @param {Bench} bench @returns {Tool} */
 function lineTool(bench) {
-  /** @type {Spot | null} */
-  let start = null;
-  const cancel = () => {
-    start = null;
-    bench.draft(null);
-  };
-  return {
-    toggles: true,
-    get busy() {
-      return start !== null;
-    },
-    press(at) {
-      start = at;
-    },
-    drag(points) {
-      const end = points[points.length - 1];
-      if (start) bench.draft({ line: [[start.x, start.y], [end.x, end.y]], width: 2 * bench.radius });
-    },
-    release(at, how) {
-      const from = start;
-      cancel();
+  return spanTool(
+    bench,
+    (from, to) => ({ line: [[from.x, from.y], [to.x, to.y]], width: 2 * bench.radius }),
+    (from, to, how) => {
       const label = how.alt ? bench.rules.ignore : bench.classId;
-      if (!from || bench.refused(label)) return;
+      if (bench.refused(label)) return;
       const allowed = permissions(bench.rules, label, how.alt ? "all" : bench.over);
-      const [a, b] = [from, at].map((spot) => dabAt(spot.x, spot.y, bench.radius));
+      const [a, b] = [from, to].map((spot) => dabAt(spot.x, spot.y, bench.radius));
       let pixels = 0;
       bench.history.begin("line");
       strokeSpans(a, b, a.radius, (y, x0, x1) => (pixels += bench.history.span(y, x0, x1, label, allowed)));
       bench.history.end();
       bench.edited("line", pixels, true);
     },
-    cancel,
-  };
+  );
 }
 
 /**
