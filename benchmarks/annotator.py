@@ -33,7 +33,7 @@ from playwright.sync_api import Page, sync_playwright
 from maskwright.data.clicks.simulate import next_click
 from maskwright.data.dataset import Dataset, Sample
 from maskwright.data.pixels.parts import labelled_parts
-from maskwright.files import write_json
+from maskwright.files import require_free, write_json
 from maskwright.imageio import read_mask
 from maskwright.metrics.counts import confusion, mean_iou
 from maskwright.types import Classes, Mask
@@ -48,6 +48,7 @@ PLACE = """([x, y]) => {
   const { scale, tx, ty } = maskwright.app.painter.view;
   return [left + tx + x * scale, top + ty + y * scale];
 }"""
+FREE = "([x, y]) => document.elementFromPoint(x, y)?.tagName === 'CANVAS'"
 CHOOSE = """id => {
   maskwright.app.painter.setClass(id); maskwright.prompting.setClass(id); maskwright.app.emit("class");
 }"""
@@ -58,6 +59,12 @@ CHOSEN = """() => {
   let text = "";
   for (let i = 0; i < one.soft.length; i += 8192) text += String.fromCharCode(...one.soft.subarray(i, i + 8192));
   return { x: one.x, y: one.y, w: one.w, h: one.h, soft: btoa(text) };
+}"""
+PAINTED = """() => {
+  const { data } = maskwright.app.painter.plane;
+  let text = "";
+  for (let i = 0; i < data.length; i += 8192) text += String.fromCharCode(...data.subarray(i, i + 8192));
+  return btoa(text);
 }"""
 ENDED = '["empty", "failed"].includes(maskwright.prompting.session.state)'
 SETTLED = 'maskwright.prompting.session.state !== "asking"'
@@ -150,6 +157,7 @@ def label_all(args: argparse.Namespace) -> None:
     every = data.labelled(args.split)
     samples = every[:: max(1, len(every) // args.images)][: args.images]
     folder = args.out / "labelled"
+    require_free(folder)
     hidden(data, samples, folder)
     rows = []
     with page_on(folder, args.prompter, args.out) as page:
@@ -199,24 +207,37 @@ def label_one(page: Page, truth_HW: Mask, classes: Classes, args: argparse.Names
         if area[part] < args.min_area or class_id >= len(classes) or class_id == classes.background:
             continue
         objects += 1
+        covered_HW = object_HW & (painted(page, truth_HW.shape) == class_id)
+        if iou(object_HW, covered_HW) >= args.good:
+            continue
         page.evaluate(CHOOSE, class_id)
         page.evaluate("box => maskwright.app.painter.showBox(box)", around(object_HW))
-        guess_HW, clicked = np.zeros(truth_HW.shape, np.bool_), []
+        # An object before it may have covered a part: that needs no click, and one there would correct that object.
+        guess_HW, clicked = covered_HW, []
         for _ in range(args.max_clicks):
             click = next_click(object_HW, guess_HW, clicked=clicked)
             if click is None:
                 break
             clicked.append((click.x, click.y))
-            answers = page.evaluate("window.waits.length")
-            page.mouse.click(*page.evaluate(PLACE, [click.x, click.y]), button="left" if click.positive else "right")
+            asked = page.evaluate("maskwright.prompting.session.sequence")
+            page.mouse.click(*reached(page, click.x, click.y), button="left" if click.positive else "right")
             # A click on the mark of an earlier one takes that back, and nothing may be left to ask.
-            page.wait_for_function(f"(window.waits.length > {answers} && {SETTLED}) || {ENDED}")
+            page.wait_for_function(f"(maskwright.prompting.session.sequence > {asked} && {SETTLED}) || {ENDED}")
             clicks += 1
-            guess_HW = shown(page, truth_HW.shape)
+            guess_HW = shown(page, truth_HW.shape) | covered_HW
             if iou(object_HW, guess_HW) >= args.good:
                 break
         page.keyboard.press("Enter")
     return objects, clicks
+
+
+def reached(page: Page, x: float, y: float) -> list[float]:
+    """Where a pixel is on screen; the view moves there where it was out of sight or under the candidates."""
+    place: list[float] = page.evaluate(PLACE, [x, y])
+    if not page.evaluate(FREE, place):
+        page.evaluate("box => maskwright.app.painter.showBox(box)", {"x": x - 60, "y": y - 60, "w": 120, "h": 120})
+        place = page.evaluate(PLACE, [x, y])
+    return place
 
 
 def around(object_HW: np.ndarray[Any, Any]) -> dict[str, int]:
@@ -234,6 +255,11 @@ def shown(page: Page, shape_hw: tuple[int, ...]) -> np.ndarray[Any, np.dtype[np.
         soft = np.frombuffer(b64decode(one["soft"]), np.uint8).reshape(one["h"], one["w"])
         mask_HW[one["y"] : one["y"] + one["h"], one["x"] : one["x"] + one["w"]] = soft >= 128
     return mask_HW
+
+
+def painted(page: Page, shape_hw: tuple[int, ...]) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """The labels on screen."""
+    return np.frombuffer(b64decode(page.evaluate(PAINTED)), np.uint8).reshape(shape_hw)
 
 
 def iou(truth_HW: np.ndarray[Any, Any], guess_HW: np.ndarray[Any, Any]) -> float:
