@@ -1,6 +1,6 @@
 # Two commands set everything up: `make demo` and `make test`. Needs Python >= 3.11 and make.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format clean
+.PHONY: help demo test fuzz check format clean
 
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -10,6 +10,7 @@ READY := .venv/.ready
 help:
 	@echo "make demo    draw raindrops on photographs, train, score and report: about 3 minutes"
 	@echo "make test    run the tests"
+	@echo "make fuzz    break files at random and read them, for 10 minutes: make fuzz SECONDS=60 SEED=7"
 	@echo "make check   format, lint, types, architecture; the page's modules where node and tsc are installed"
 	@echo "make format  format in place"
 	@echo "make clean   remove what the others made"
@@ -28,6 +29,11 @@ demo: $(READY)
 
 test: $(READY)
 	@$(BIN)/python -m pytest
+
+SECONDS ?= 600
+SEED ?= 0
+fuzz: $(READY)
+	@$(BIN)/python tests/fuzzing.py --seconds $(SECONDS) --seed $(SEED)
 
 check: $(READY)
 	@$(BIN)/ruff format --check .

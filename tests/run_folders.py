@@ -6,12 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from drawing import photo
+from quick import quick
+from safetensors.torch import save_file
 
 from maskwright.config import Recipe
+from maskwright.data.dataset import Dataset
 from maskwright.files import write_json
 from maskwright.imageio import write_image
+from maskwright.losses import outputs_for
 from maskwright.metrics.counts import DEFINITIONS, summary
+from maskwright.models import build
 from maskwright.run import Run
 from maskwright.types import Classes
 
@@ -130,3 +136,16 @@ def whole_scores(counts: np.ndarray[Any, Any], names: tuple[str, ...]) -> dict[s
             for name in names
         ],
     }  # fmt: skip
+
+
+def random_run(folder: Path, data: Dataset) -> Run:
+    """A run on a data set with a network that has learned nothing."""
+    about = {"data": {"path": str(data.path.resolve()), "fingerprint": data.fingerprint}}
+    run = Run.create(folder, quick("train.epochs=1"), data.classes, about)
+    torch.manual_seed(3)
+    network = build(run.recipe.model, outputs_for(run.recipe.loss, data.classes))
+    save_file(
+        {name: value.contiguous() for name, value in network.state_dict().items()},
+        run.path / "weights" / "best.safetensors",
+    )
+    return run

@@ -191,9 +191,8 @@ def test_predictions_have_the_size_and_name_of_the_photo(
     photos = tmp_path / "my phötos" / "sub folder"
     photos.mkdir(parents=True)
     write_image(photos / "größe 1.png", photo(hw))
-    result = maskwright.predict(
-        run, photos.parent, tmp_path / "out", probabilities=True, device="cpu", precision="fp32"
-    )
+    kinds = ["ids", "colour", "overlay", "probabilities"]
+    result = maskwright.predict(run, photos.parent, tmp_path / "out", write=kinds, device="cpu", precision="fp32")
     assert result.images == ["sub folder/größe 1"]
     ids = read_mask(tmp_path / "out/ids/sub folder/größe 1.png", data.classes, hw)
     assert read_image(tmp_path / "out/colour/sub folder/größe 1.png").shape == (*hw, 3)

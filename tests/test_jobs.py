@@ -19,7 +19,8 @@ import pytest
 
 from maskwright.console import Skipped
 from maskwright.data import jobs
-from maskwright.data.jobs import AHEAD, CHUNK, journaled, pooled
+from maskwright.data.jobs import CHUNK, journaled, pooled
+from maskwright.data.processes import AHEAD
 from maskwright.types import InputError, TargetError
 
 ITEMS = list(range(40))
@@ -82,7 +83,9 @@ def test_no_items_are_no_work() -> None:
         assert list(pooled(Work(), [], label="", workers=workers)) == []
 
 
-@pytest.mark.parametrize(("workers", "bound"), [(0, 1), (1, (AHEAD + 1) * CHUNK), (None, AHEAD * jobs._cores() + 1)])
+@pytest.mark.parametrize(
+    ("workers", "bound"), [(0, 1), (1, (AHEAD + 1) * CHUNK), (None, AHEAD * jobs.count_cores() + 1)]
+)
 def test_items_are_loaded_shortly_before_they_are_sent(workers: int | None, bound: int) -> None:
     loaded, most = 0, 0
 
@@ -103,7 +106,7 @@ def test_items_are_loaded_shortly_before_they_are_sent(workers: int | None, boun
 def test_long_work_goes_on_in_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jobs, "TRIAL_SECONDS", 0.0)
     monkeypatch.setattr(jobs, "WORTH_SECONDS", 0.0)
-    monkeypatch.setattr(jobs, "_cores", lambda: 2)
+    monkeypatch.setattr(jobs, "count_cores", lambda: 2)
     processes = list(pooled(process_of, ITEMS, label=""))
     assert processes[0] == os.getpid()
     assert os.getpid() not in processes[1:]

@@ -14,8 +14,8 @@ STATIC = ROOT / "src" / "maskwright" / "web" / "static"
 # What a module that runs in node too may not name.
 WITH_PAGE = re.compile(r"\b(document|window)\b")
 PURE = [
-    "brush", "codec", "colours", "commands", "compose", "fill", "history", "marks", "morph", "outline", "plane",
-    "polygon", "raster", "regions", "tools", "view",
+    "brush", "codec", "colours", "commands", "compose", "fill", "history", "labour", "marks", "morph", "outline",
+    "plane", "polygon", "raster", "regions", "thread", "tools", "view",
 ]  # fmt: skip
 
 

@@ -19,6 +19,7 @@ PAGE = b"""<!doctype html><title>t</title><style>body { margin: 0 } #stage { pos
 SETUP = """
 async () => {
   const { Painter } = await import("/js/painter.js");
+  const { Photo } = await import("/js/photo.js");
   const classes = [0, 1, 2].map(id => ({ id, name: "class " + id, colour: [200, 90 * id, 40], priority: 1 }));
   window.painter = new Painter(document.getElementById("stage"), { classes, ignore: 255, wide: false });
   window.log = [];
@@ -26,7 +27,7 @@ async () => {
     painter.addEventListener(name, event => log.push([name, event.detail]));
   const canvas = new OffscreenCanvas(400, 300);
   canvas.getContext("2d").fillRect(0, 0, 400, 300);
-  await painter.setImage(await createImageBitmap(canvas), 400, 300);
+  painter.setImage(new Photo([await createImageBitmap(canvas)], 400, 300));
   painter.setPlane(new Uint8Array(400 * 300).fill(255), 400, 300);
   painter.zoomTo(1, { x: 200, y: 150 });
   painter.setClass(1);
@@ -201,7 +202,7 @@ def test_everything_by_keyboard(page: Page) -> None:
     assert page.evaluate("painter.busy && painter.stepBack() && painter.finish() && !painter.finish()") is True
     assert labels(page)[170, 260] == 1
     page.evaluate("painter.setTool('fill'); painter.setClass(2); painter.pressCursor()")
-    assert page.evaluate("painter.canUndo && painter.count().get(2)") > 100
+    assert page.evaluate("painter.canUndo && painter.count().then((counts) => counts.get(2))") > 100
     page.evaluate("painter.moveCursor(1e6, 1e6)")
     assert told(page, "hover")[-1]["x"] == 399
 
@@ -214,7 +215,7 @@ def test_a_candidate_is_shown_and_becomes_its_class(page: Page) -> None:
     assert canvas_pixel(page, "preview", 170, 120)[3] == 0
     assert page.evaluate("painter.commit(candidate)") == 800
     assert (labels(page)[60:80, 50:90] == 2).all()
-    assert page.evaluate("painter.region(2, 60, 70).area") == 800
+    assert page.evaluate("painter.region(2, 60, 70).then((region) => region.area)") == 800
     assert page.evaluate("painter.region(1, 60, 70)") is None
     assert page.evaluate("painter.commit(candidate)") == 0
     assert "Nothing changed" in told(page, "notice")[-1]["text"]

@@ -442,6 +442,6 @@ def test_each_suite_has_one_number_of_levels() -> None:
 
 
 def test_few_images_stay_in_this_process() -> None:
-    assert stress_images._processes("cpu", 1, None) == 0
-    assert stress_images._processes("cpu", 1, 3) == 3
-    assert stress_images._processes("cuda", 500, 4) == 0
+    assert stress_images._workers("cpu", 1, None) == 0
+    assert stress_images._workers("cpu", 1, 3) == 3
+    assert stress_images._workers("cuda", 500, 4) == 0

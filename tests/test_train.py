@@ -60,6 +60,8 @@ def test_the_run_folder_describes_itself(shapes_dataset: Dataset, tmp_path: Path
     assert trained.ended == about["status"] == "finished"
     assert about["data"]["fingerprint"] == shapes_dataset.fingerprint
     assert sum(about["data"]["train_pixels"]) > 0
+    heights, widths = zip(*(sample.size_hw for sample in shapes_dataset.labelled("train")), strict=True)
+    assert about["data"]["image_hw"] == [max(heights), max(widths)], "of so few photos all count"
     assert about["environment"]["torch"]
     assert run.recipe.model.widths == (4, 8, 8)
     assert run.classes == shapes_dataset.classes

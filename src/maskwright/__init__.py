@@ -10,6 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from maskwright.bundling.pack import pack
+    from maskwright.bundling.verify import verify
     from maskwright.config import Recipe, shipped_recipes, write_schema
     from maskwright.data.audit.fix import fix_dataset
     from maskwright.data.audit.write import audit_dataset
@@ -21,14 +23,19 @@ if TYPE_CHECKING:
     from maskwright.data.doors import Shares, contested, convert_dataset, import_dataset, init_dataset
     from maskwright.data.drops.raindrops import drop_style
     from maskwright.data.drops.synth import synth_raindrops
+    from maskwright.data.engines import ENGINES, Ray, engine_of
     from maskwright.data.formats import FORMATS
     from maskwright.data.formats.listing import Options
     from maskwright.data.labelling.begin import begin_labelling
     from maskwright.data.labelling.project import Project
     from maskwright.data.splits.holdout import SplitRule, read_ids
     from maskwright.data.splits.resplit import SplitResult, split_dataset, undo_split
-    from maskwright.infer.predict import predict
+    from maskwright.infer.exporting.export import Exported, export
+    from maskwright.infer.outputs.polygons import geojson_of
+    from maskwright.infer.outputs.tables import areas_of
+    from maskwright.infer.predict import Predicted, predict, predict_image
     from maskwright.infer.predictor import Predictor
+    from maskwright.infer.segment import How, Segmenter, parse_tiles
     from maskwright.models.budget import survey_models
     from maskwright.prompt import PROMPTERS, load_prompter
     from maskwright.prompt.clicking.clicks import clicks
@@ -62,6 +69,9 @@ _HOME = {
     "Recipe": "config",
     "Run": "run",
     "Predictor": "infer.predictor",
+    "Segmenter": "infer.segment",
+    "How": "infer.segment",
+    "parse_tiles": "infer.segment",
     "Project": "data.labelling.project",
     "Prompt": "types",
     "Stroke": "types",
@@ -69,6 +79,9 @@ _HOME = {
     "PROMPTERS": "prompt",
     "load_prompter": "prompt",
     "begin_labelling": "data.labelling.begin",
+    "ENGINES": "data.engines",
+    "Ray": "data.engines",
+    "engine_of": "data.engines",
     "FORMATS": "data.formats",
     "Built": "data.build",
     "Options": "data.formats.listing",
@@ -93,9 +106,16 @@ _HOME = {
     "demo": "story",
     "drop_style": "data.drops.raindrops",
     "evaluate": "scoring.evaluating.score",
+    "Exported": "infer.exporting.export",
+    "export": "infer.exporting.export",
     "import_dataset": "data.doors",
     "init_dataset": "data.doors",
+    "pack": "bundling.pack",
+    "areas_of": "infer.outputs.tables",
+    "geojson_of": "infer.outputs.polygons",
+    "Predicted": "infer.predict",
     "predict": "infer.predict",
+    "predict_image": "infer.predict",
     "read_ids": "data.splits.holdout",
     "report": "reporting.page",
     "resume": "training.fit",
@@ -114,6 +134,7 @@ _HOME = {
     "train_seeds": "training.series",
     "uncertainty": "scoring.doubting.uncertainty",
     "undo_split": "data.splits.resplit",
+    "verify": "bundling.verify",
     "write_schema": "config",
 }
 
@@ -125,6 +146,9 @@ __all__ = [
     "Recipe",
     "Run",
     "Predictor",
+    "Segmenter",
+    "How",
+    "parse_tiles",
     "Project",
     "Prompt",
     "Stroke",
@@ -132,6 +156,9 @@ __all__ = [
     "PROMPTERS",
     "load_prompter",
     "begin_labelling",
+    "ENGINES",
+    "Ray",
+    "engine_of",
     "FORMATS",
     "Built",
     "Options",
@@ -156,9 +183,16 @@ __all__ = [
     "demo",
     "drop_style",
     "evaluate",
+    "Exported",
+    "export",
     "import_dataset",
     "init_dataset",
+    "pack",
+    "areas_of",
+    "geojson_of",
+    "Predicted",
     "predict",
+    "predict_image",
     "read_ids",
     "report",
     "resume",
@@ -177,6 +211,7 @@ __all__ = [
     "train_seeds",
     "uncertainty",
     "undo_split",
+    "verify",
     "write_schema",
 ]
 

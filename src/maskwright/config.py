@@ -13,6 +13,7 @@ from copy import deepcopy
 from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
+from reprlib import Repr
 from typing import Annotated, Any, Literal, get_args
 
 import yaml
@@ -450,9 +451,14 @@ def _assign(data: dict[str, Any], keys: list[str], value: Any) -> None:
     data[keys[-1]] = value
 
 
+# A value as an error shows it: whoever made the file may have made it endless.
+_short = Repr()
+_short.maxlevel, _short.maxstring, _short.maxother, _short.maxlong = 3, 100, 100, 60
+
+
 def _explain(error: ValidationError, source: str) -> str:
     first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"])
+    where = " ".join(".".join(str(part) for part in first["loc"]).split())[:200]
     if first["type"] == "extra_forbidden":
         known = known_keys()
         if isinstance(first["input"], dict):
@@ -464,7 +470,7 @@ def _explain(error: ValidationError, source: str) -> str:
         near = get_close_matches(where, same or known, n=1, cutoff=0.0 if same else 0.5)
         hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(known)}."
         return f"{source}: unknown key '{where}'; {hint}"
-    return f"{source}: '{where}' is {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}."
+    return f"{source}: '{where}' is {_short.repr(first['input'])}: {first['msg'][0].lower()}{first['msg'][1:]}."
 
 
 def known_keys(section: type[BaseModel] = Recipe, prefix: str = "") -> list[str]:

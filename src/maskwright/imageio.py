@@ -26,7 +26,7 @@ IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".
 MASK_SUFFIXES = frozenset({".png", ".bmp", ".tif", ".tiff", ".gif", ".pgm", ".ppm"})
 _WIDE_MODES = frozenset({"I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
 _EXIF_ORIENTATION = 0x0112
-_OPENING = threading.Lock()
+OPENING = threading.Lock()
 # What decoders raise for damaged bytes: Pillow has no error type of its own.
 _DAMAGE = (OSError, SyntaxError, EOFError, ValueError, TypeError, LookupError, struct.error, zlib.error, cv2.error)
 
@@ -58,7 +58,7 @@ def decode_image(data: bytes, path: Path) -> Image:
 def _open(source: Path | io.BytesIO) -> PILImage.Image:
     # Pillow warns of odd metadata, which is no concern here, and of huge sizes, which is an error here.
     # Filters belong to the process, hence the lock: importing decodes in several threads.
-    with _OPENING, warnings.catch_warnings():
+    with OPENING, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", PILImage.DecompressionBombWarning)
         return PILImage.open(source)
@@ -76,7 +76,7 @@ def _decoding(path: Path) -> Iterator[None]:
     except UnidentifiedImageError as error:
         raise InputError(f"{path} is not an image that can be read; export it as JPEG or PNG.") from error
     except (PILImage.DecompressionBombError, PILImage.DecompressionBombWarning) as error:
-        raise InputError(f"{path} has too many pixels to open at once ({error}); cut it into tiles first.") from error
+        raise InputError(f"{path} has too many pixels to open ({error}); cut it up or predict it as a TIFF.") from error
     except _DAMAGE as error:
         raise InputError(f"{path} is truncated or damaged ({error}); copy or export the file again.") from error
 
@@ -232,16 +232,16 @@ def encode_image(image_HW3: Image, suffix: str, *, quality: int = 92) -> bytes:
     return _encode(image, "PNG", compress_level=3)
 
 
-def image_size(data: bytes, path: Path) -> tuple[int, int]:
-    """Rows and columns of an encoded photo as `decode_image` would return it, without decoding it.
+def image_size(data: bytes, path: Path, *, upright: bool = True) -> tuple[int, int]:
+    """Rows and columns of an encoded photo as `decode_image` would return it; without `upright`, before it is turned.
 
-    Raises InputError for a file that is cut off, no image, or has more than 8 bits a channel.
+    Only then nothing is decoded, as Pillow reads a whole PNG to find its EXIF. Raises InputError as `decode_image`.
     """
     with _decoding(path), _open(io.BytesIO(data)) as header:
         _check_depth(header, data, path)
         _check_complete(header, data, path)
         columns, rows = header.size
-        turned = header.getexif().get(_EXIF_ORIENTATION, 1) in (5, 6, 7, 8)
+        turned = upright and header.getexif().get(_EXIF_ORIENTATION, 1) in (5, 6, 7, 8)
     return (columns, rows) if turned else (rows, columns)
 
 

@@ -7,35 +7,65 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 from isal import isal_zlib
 from isal.igzip_lib import IsalError
 from numpy.typing import NDArray
 
+Plane = NDArray[np.uint8] | NDArray[np.uint16]
+
 _NO_FILTER = 0
 _LEVEL = 1  # of 0..3; higher ones take far longer and save little on masks
 _MOST = 1 << 28  # pixels; beyond, Pillow has the word on what is too large
 
 
-def encode_plane(plane_HW: NDArray[np.uint8] | NDArray[np.uint16], palette_N3: NDArray[np.uint8] | None) -> bytes:
+def encode_plane(plane_HW: Plane, palette_N3: NDArray[np.uint8] | None) -> bytes:
     """A single-channel PNG of 8 or 16 bits; with a palette (8 bits only) viewers show its colours, values stay ids."""
-    rows, columns = plane_HW.shape
-    depth = 8 * plane_HW.dtype.itemsize
+    return b"".join(encode_bands([plane_HW], (plane_HW.shape[0], plane_HW.shape[1]), plane_HW.dtype, palette_N3))
+
+
+def encode_bands(
+    bands: Iterable[Plane], size_hw: tuple[int, int], dtype: np.dtype[Any], palette_N3: NDArray[np.uint8] | None
+) -> Iterator[bytes]:
+    """`encode_plane` for a plane of `size_hw` that comes in bands of rows: the parts of its PNG, one by one.
+
+    The same bytes for the same bands, always: fingerprints of data sets rest on them.
+    """
+    rows, columns = size_hw
+    depth = 8 * dtype.itemsize
     assert depth in (8, 16)
     assert palette_N3 is None or depth == 8
-    plain = np.ascontiguousarray(plane_HW, ">u2" if depth == 16 else np.uint8).view(np.uint8)
-    lines = np.empty((rows, 1 + plain.shape[1]), np.uint8)
+    header = struct.pack(">IIBBBBB", columns, rows, depth, 0 if palette_N3 is None else 3, 0, 0, 0)
+    yield b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header)
+    if palette_N3 is not None:
+        yield _chunk(b"PLTE", palette_N3[:256].tobytes())
+    # A compressor object and not `isal_zlib.compress`, which starts from memory that it does not clear: what it finds
+    # there, and so its output, depends on what other threads did before.
+    compressor = isal_zlib.compressobj(_LEVEL)
+    missing = rows
+    for band_HW in bands:
+        missing -= len(band_HW)
+        packed = compressor.compress(_lines(band_HW, dtype))
+        packed += b"" if missing else compressor.flush()
+        if packed:
+            yield _chunk(b"IDAT", packed)
+    assert not missing, "bands make up the plane"
+    yield _chunk(b"IEND", b"")
+
+
+def _lines(plane_HW: Plane, dtype: np.dtype[Any]) -> NDArray[np.uint8]:
+    """Rows as a PNG has them: the number of a filter, then the values, large end first."""
+    plain = np.ascontiguousarray(plane_HW, dtype.newbyteorder(">")).view(np.uint8)
+    lines = np.empty((len(plain), 1 + plain.shape[1]), np.uint8)
     lines[:, 0] = _NO_FILTER
     lines[:, 1:] = plain
-    header = struct.pack(">IIBBBBB", columns, rows, depth, 0 if palette_N3 is None else 3, 0, 0, 0)
-    chunks = [(b"IHDR", header), (b"IDAT", _deflated(lines)), (b"IEND", b"")]
-    if palette_N3 is not None:
-        chunks.insert(1, (b"PLTE", palette_N3[:256].tobytes()))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, data) for kind, data in chunks)
+    return lines
 
 
-def decode_plain(data: bytes) -> NDArray[np.uint8] | NDArray[np.uint16] | None:
+def decode_plain(data: bytes) -> Plane | None:
     """The plane of a PNG that `encode_plane` wrote, ten times as fast as Pillow; None for any other PNG."""
     if len(data) < 57 or data[:16] != b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR":
         return None
@@ -62,30 +92,20 @@ def decode_plain(data: bytes) -> NDArray[np.uint8] | NDArray[np.uint16] | None:
 
 
 def _only_pixels(data: bytes) -> bytes | None:
-    """What the one IDAT chunk holds, where the file is whole and says nothing else of its pixels."""
-    place, packed = 33, None
+    """What the IDAT chunks hold, where the file is whole and says nothing else of its pixels."""
+    place, packed = 33, b""
     while place + 12 <= len(data):
         size, kind = struct.unpack(">I4s", data[place : place + 8])
         end = place + 8 + size
         if kind == b"IEND":
             return packed
-        known = kind == b"PLTE" or (kind == b"IDAT" and packed is None)
+        known = kind == b"IDAT" or (kind == b"PLTE" and not packed)
         if not known or data[end : end + 4] != struct.pack(">I", zlib.crc32(data[place + 4 : end])):
             return None
         if kind == b"IDAT":
-            packed = data[place + 8 : end]
+            packed += data[place + 8 : end]
         place = end + 4
     return None
-
-
-def _deflated(lines: NDArray[np.uint8]) -> bytes:
-    """The same bytes for the same pixels, always: fingerprints of data sets rest on them.
-
-    A compressor object and not `isal_zlib.compress`, which starts from memory that it does not clear: what it finds
-    there, and so its output, depends on what other threads did before.
-    """
-    compressor = isal_zlib.compressobj(_LEVEL)
-    return bytes(compressor.compress(lines) + compressor.flush())
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:

@@ -8,8 +8,10 @@ RUN/samples/          predictions during training  RUN/tensorboard/
 RUN/evaluation/NAME/  scores.json (last: it marks the folder complete), scores.txt, classes.csv, images.csv, counts.npz,
                       weak.json, gallery/; a folder of prediction masks has the same below it
 RUN/cost.json         parameters, operations and time of a prediction, as the last comparison measured them
+RUN/backends/         the network for other runtimes, each with its proof (infer/backends/store.py); may be deleted
 RUN/card.yaml         what only a person can know: licence, intended use (written by hand)
 RUN/report.html
+RUN/MANIFEST.json     in a run that came as a bundle: what its files were when it was packed
 """
 
 from __future__ import annotations
@@ -17,18 +19,23 @@ from __future__ import annotations
 import csv
 import io
 import platform
+import struct
 import sys
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
+from maskwright.bundle import MANIFEST, is_bundle
+from maskwright.bundle_check import unpacked
 from maskwright.config import Recipe, write_schema
 from maskwright.files import (
     explained,
@@ -44,6 +51,12 @@ from maskwright.files import (
 from maskwright.types import Classes, InputError
 
 FORMAT = 1
+# What numpy, zipfile and zlib raise for bytes that are no arrays; a header is parsed as Python's literals are.
+NOT_ARRAYS = (
+    *(OSError, EOFError, ValueError, TypeError, LookupError, ArithmeticError, SyntaxError, RecursionError, MemoryError),
+    *(NotImplementedError, RuntimeError, AttributeError, TokenError, BadZipFile, zlib.error, struct.error),
+)
+LARGEST_COUNTS = 4 << 30  # bytes; an evaluation of 100,000 images with 150 classes has 3 GiB
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,8 +84,8 @@ class Run:
 
     @classmethod
     def open(cls, path: str | Path) -> Run:
-        """Open a run folder; raises InputError if it is none or was written by a newer version."""
-        path = Path(path)
+        """Open a run folder, or a bundle; raises InputError if it is none or was written by a newer version."""
+        path = run_folder(path)
         if not (path / "run.yaml").is_file():
             raise InputError(f"{path} is not a run folder (it has no run.yaml); 'maskwright train' makes one.")
         about = read_yaml(path / "run.yaml")
@@ -96,9 +109,16 @@ class Run:
     def weights(self, which: str = "best") -> Path:
         """Path of the best or last weights; raises InputError if the training did not get that far."""
         path = self.path / "weights" / f"{which}.safetensors"
+        if not path.is_file() and self.packed:
+            raise InputError(f"{path} is missing: the run was packed without its {which} weights; take the others.")
         if not path.is_file():
             raise InputError(f"{path} is missing: the training stopped before its first validation; train again.")
         return path
+
+    @property
+    def packed(self) -> bool:
+        """Whether the run came as a bundle, from anybody, and does not grow any more."""
+        return (self.path / MANIFEST).is_file()
 
     @property
     def checkpoint(self) -> Path:
@@ -114,7 +134,12 @@ class Run:
         path = self.path / "metrics.csv"
         if not path.is_file():
             return []
-        return [{key: _number(value) for key, value in row.items() if value != ""} for row in read_csv(path)]
+        try:
+            return [{key: _number(value) for key, value in row.items() if value != ""} for row in read_csv(path)]
+        except (ValueError, TypeError, AttributeError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(f"{path} is damaged ({error}); copy the run folder again.") from error
 
     def evaluation_folder(self, name: str) -> Path:
         """Where the evaluation called `name` (usually the split) lives."""
@@ -128,6 +153,17 @@ class Run:
     def write_scores(self, name: str, scores: dict[str, Any], images: list[dict[str, Any]]) -> None:
         """Write the tables of the evaluation called `name`; see `write_scores`."""
         write_scores(self.evaluation_folder(name), scores, images)
+
+
+def is_run(path: str | Path) -> bool:
+    """Whether a path is a run folder, or a bundle."""
+    return (Path(path) / "run.yaml").is_file() or is_bundle(Path(path))
+
+
+def run_folder(path: str | Path) -> Path:
+    """The folder of a run: the path itself, or where its bundle is unpacked; see `maskwright.bundle_check.unpacked`."""
+    path = Path(path)
+    return unpacked(path) if is_bundle(path) else path
 
 
 def write_scores(folder: Path, scores: dict[str, Any], images: list[dict[str, Any]], table: Sequence[str] = ()) -> None:
@@ -170,8 +206,10 @@ def read_counts(folder: Path) -> Counted:
         raise InputError(f"{path} is missing: run 'maskwright evaluate' again.")
     try:
         with np.load(io.BytesIO(read_bytes(path)), allow_pickle=False) as arrays:
+            if sum(info.file_size for info in arrays.zip.infolist()) > LARGEST_COUNTS:
+                raise ValueError("it unpacks to more than any evaluation counts")
             counted = Counted(**{item.name: arrays[item.name] for item in fields(Counted)})
-    except (ValueError, KeyError, OSError, EOFError, BadZipFile) as error:
+    except NOT_ARRAYS as error:
         raise InputError(f"{path} is damaged ({error}); run 'maskwright evaluate' again.") from error
     if len({len(array) for array in vars(counted).values()}) > 1:
         raise InputError(f"{path} is damaged (its arrays differ in length); run 'maskwright evaluate' again.")

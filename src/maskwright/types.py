@@ -150,7 +150,7 @@ class Classes:
                 for row in rows
             )
             background = None if data.get("background") is None else int(data["background"])
-        except (KeyError, TypeError, ValueError, IndexError) as error:
+        except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
             raise InputError(
                 f"{source}: the classes are malformed ({error!r}); each class needs id, name and colour [r, g, b]."
             ) from error

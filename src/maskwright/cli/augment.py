@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import maskwright
-from maskwright.cli.options import AsJson, Seed, Strict, Workers, count_line, dataset_facts, finish, quote
+from maskwright.cli.options import AsJson, Engine, Seed, Strict, Workers, count_line, dataset_facts, finish, quote
 from maskwright.types import InputError
 
 
@@ -25,6 +25,7 @@ def augment(
     preview: Annotated[Path | None, typer.Option("--preview", help="Write a sheet of pictures here instead.")] = None,
     seed: Seed = 0,
     workers: Workers = None,
+    engine: Engine = "processes",
     strict: Strict = False,
     as_json: AsJson = False,
 ) -> None:
@@ -36,7 +37,13 @@ def augment(
     if dest is None:
         raise InputError("Name a new data set folder, or --preview SHEET.png to look first.")
     result = maskwright.augment_dataset(
-        dataset, dest, loaded, versions=parse_times(times or []), seed=seed, strict=strict, workers=workers
+        dataset,
+        dest,
+        loaded,
+        versions=parse_times(times or []),
+        seed=seed,
+        strict=strict,
+        workers=maskwright.engine_of(engine, workers),
     )
     drawn = sum(bool(sample.extra.get("version")) for sample in result.dataset.samples)
     lines = [

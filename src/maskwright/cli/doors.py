@@ -11,6 +11,7 @@ import typer
 import maskwright
 from maskwright.cli.options import (
     AsJson,
+    Engine,
     Group,
     Seed,
     Strict,
@@ -87,6 +88,7 @@ def import_(
     group: Group = None,
     seed: Seed = 0,
     workers: Workers = None,
+    engine: Engine = "processes",
     strict: Strict = False,
     as_json: AsJson = False,
 ) -> None:
@@ -118,7 +120,7 @@ def import_(
         shares=shares,
         confirm=asker(yes),
         strict=strict,
-        workers=workers,
+        workers=maskwright.engine_of(engine, workers),
         link=link,
     )
     contested = maskwright.contested(result.dataset)

@@ -8,7 +8,22 @@ from typing import Annotated
 import typer
 
 import maskwright
-from maskwright.cli.options import AsJson, Device, Precision, Seed, Strict, Weights, finish, quote
+from maskwright.cli.options import (
+    AsJson,
+    Device,
+    Engine,
+    Flips,
+    Overlap,
+    Precision,
+    Scales,
+    Seed,
+    Strict,
+    Tiles,
+    Weights,
+    finish,
+    how_of,
+    quote,
+)
 from maskwright.types import InputError
 
 
@@ -34,6 +49,14 @@ def evaluate(
         float | None, typer.Option("--tolerance", min=0, help="Pixels that surface Dice forgives; 2 if left out.")
     ] = None,
     batch: Annotated[int, typer.Option("--batch", min=1, help="Images at a time; changes no score.")] = 1,
+    tiles: Tiles = "auto",
+    overlap: Overlap = 0.25,
+    flips: Flips = False,
+    scales: Scales = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=0, help="Processes that predict; this one if left out.")
+    ] = None,
+    engine: Engine = "processes",
     weights: Weights = "best",
     device: Device = "auto",
     precision: Precision = "auto",
@@ -44,6 +67,7 @@ def evaluate(
     """Score a run, or prediction masks, on labelled images at their original size, with intervals."""
     if tolerance is not None and not surface:
         raise InputError("--tolerance is for surface Dice; give --surface with it.")
+    how = how_of(tiles, overlap, flips, scales)
     result = maskwright.evaluate(
         source,
         dataset,
@@ -57,6 +81,8 @@ def evaluate(
         draws=draws,
         seed=seed,
         surface_px=(2.0 if tolerance is None else tolerance) if surface else None,
+        how=None if how == maskwright.How() else how,
+        workers=maskwright.engine_of(engine, workers),
         strict=strict,
     )
     lines = [*result.table, f"Wrote {result.folder}"]

@@ -21,7 +21,26 @@ Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything ran
 Workers = Annotated[
     int | None, typer.Option("--workers", min=0, help="Processes; all cores where there are many images if left out.")
 ]
+Engine = Annotated[
+    str, typer.Option("--engine", help="Who works: processes of this machine, or ray, a cluster (see RAY_ADDRESS).")
+]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
+Backend = Annotated[
+    str,
+    typer.Option(
+        "--backend",
+        help="auto (the fastest that is installed and proven equal), torch, openvino, onnxruntime or openvino-int8.",
+    ),
+]
+Tiles = Annotated[
+    str,
+    typer.Option("--tiles", help="auto (what is much larger than the training photos), off, or ROWSxCOLUMNS of it."),
+]
+Overlap = Annotated[float, typer.Option("--overlap", help="Share of a tile that its neighbours see, too.")]
+Flips = Annotated[bool, typer.Option("--flips", help="Also see each image in a mirror; twice the time.")]
+Scales = Annotated[
+    str | None, typer.Option("--scales", help="Also see each image at these working sizes, as in 0.75,1.25.")
+]
 Precision = Annotated[str, typer.Option("--precision", help="auto, fp32, bf16 or fp16.")]
 Weights = Annotated[str, typer.Option("--weights", help="best or last.")]
 Val = Annotated[float, typer.Option("--val", help="Share of images for validation, where the source has no splits.")]
@@ -78,6 +97,17 @@ def names_in(text: str | None, option: str) -> list[str]:
     if any(not name for name in names):
         raise InputError(f"{option} '{text}' has an empty name; write names with commas between them.")
     return names
+
+
+def how_of(tiles: str, overlap: float, flips: bool, scales: str | None) -> maskwright.How:
+    """How images are seen, as --tiles, --overlap, --flips and --scales say it."""
+    try:
+        factors = tuple(float(text) for text in names_in(scales, "--scales"))
+    except InputError:
+        raise
+    except ValueError as error:
+        raise InputError(f"--scales {scales} are no numbers; write them as in 0.75,1.25.") from error
+    return maskwright.How(tiles=maskwright.parse_tiles(tiles), overlap=overlap, flips=flips, scales=factors)
 
 
 def numbered(folder: Path, stem: str) -> Path:

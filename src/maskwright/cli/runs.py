@@ -1,4 +1,4 @@
-"""The verbs around runs: demo, train, evaluate, predict, recipes."""
+"""The verbs around runs: demo, train, recipes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 
 import maskwright
 from maskwright.cli.ablate import finish_series
-from maskwright.cli.options import AsJson, Device, Precision, Seed, Strict, Weights, finish, numbered, quote
+from maskwright.cli.options import AsJson, Seed, Strict, finish, numbered, quote
 from maskwright.console import say
 from maskwright.types import InputError
 
@@ -109,33 +109,6 @@ def train(
         "report": str(page),
     }
     finish(as_json, facts, result.skipped, lines, code=130 if result.ended == "interrupted" else 0)
-
-
-def predict(
-    *,
-    run: Annotated[Path, typer.Argument(help="Run folder.")],
-    images: Annotated[list[Path], typer.Argument(help="Image files or folders.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")],
-    probabilities: Annotated[bool, typer.Option("--probabilities", help="Also write class probabilities.")] = False,
-    weights: Weights = "best",
-    device: Device = "auto",
-    precision: Precision = "auto",
-    strict: Strict = False,
-    as_json: AsJson = False,
-) -> None:
-    """Segment photos of any size: class ids, colours and overlays at their original size."""
-    result = maskwright.predict(
-        run,
-        images,
-        out,
-        probabilities=probabilities,
-        weights=weights,
-        device=device,
-        precision=precision,
-        strict=strict,
-    )
-    lines = [f"Wrote {len(result.images)} predictions: {out}/ids, {out}/colour, {out}/overlay"]
-    finish(as_json, {"out": str(out), "images": result.images}, result.skipped, lines)
 
 
 def recipes(

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 import maskwright
-from maskwright.cli.options import AsJson, Device, Precision, Seed, Strict, Weights, finish, names_in, quote
+from maskwright.cli.options import AsJson, Device, Engine, Precision, Seed, Strict, Weights, finish, names_in, quote
 
 GATE_FAILED = 4
 
@@ -37,6 +37,7 @@ def stress(
     workers: Annotated[
         int | None, typer.Option("--workers", min=0, help="Processes on a CPU; all cores if left out.")
     ] = None,
+    engine: Engine = "processes",
     weights: Weights = "best",
     device: Device = "auto",
     precision: Precision = "auto",
@@ -59,7 +60,7 @@ def stress(
         kinds=names_in(kinds, "--kinds") or None,
         max_images=max_images,
         gates=[text for item in gate or [] for text in item.split(",")],
-        workers=workers,
+        workers=maskwright.engine_of(engine, workers),
         weights=weights,
         device=device,
         precision=precision,

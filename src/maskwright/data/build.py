@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from maskwright.console import Skipped
 from maskwright.data.dataset import Dataset, Sample
-from maskwright.data.jobs import Named, journaled
+from maskwright.data.jobs import Named, Workers, journaled
 from maskwright.files import JOURNAL, content_hash, explained, put_bytes
 from maskwright.imageio import encode_mask
 from maskwright.run import write_csv
@@ -64,7 +64,7 @@ def gather(
     name: Named[T] = str,
     load: Callable[[T], T] | None = None,
     skipped: Sequence[Skipped] = (),
-    workers: int | None = None,
+    workers: Workers = None,
     strict: bool = False,
 ) -> Gathered:
     """Work on every item and put the results together; what an interrupted call finished is not done again.

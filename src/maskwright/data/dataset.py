@@ -178,6 +178,8 @@ def _refreshed(data: Dataset, sample: Sample, written_ns: int) -> Sample:
         mask_changed = mask_changed and (not sample.mask or mask.stat().st_mtime_ns > written_ns)
     except FileNotFoundError as error:
         raise InputError(f"{image} is gone; put it back, or remove its row from samples.csv.") from error
+    except (OSError, ValueError) as error:  # no name for a file
+        raise InputError(f"{data.path}/samples.csv names a file that cannot be looked for ({error}).") from error
     if sample.mask and not mask.is_file():
         raise InputError(f"{mask} is gone; put it back, or remove its row from samples.csv.")
     if image_changed:

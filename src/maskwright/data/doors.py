@@ -15,6 +15,7 @@ from maskwright.data.dataset import Dataset
 from maskwright.data.formats import FORMATS
 from maskwright.data.formats.deep import scale_of
 from maskwright.data.formats.listing import Item, Listing, Options, Painter, PhotoReader, photo_file
+from maskwright.data.jobs import Workers
 from maskwright.data.splits.split import assign_splits, group_of
 from maskwright.files import content_hash, list_files, resumable_folder, stem_of
 from maskwright.imageio import IMAGE_SUFFIXES, check_mask, decode_image, image_size
@@ -46,13 +47,14 @@ def import_dataset(
     shares: Shares | None = None,
     confirm: Callable[[str], bool] | None = None,
     strict: bool = False,
-    workers: int | None = None,
+    workers: Workers = None,
     link: bool = False,
 ) -> Built:
     """Read `source` in one of FORMATS and write a data set folder `target`, all of it or nothing.
 
     Files that break the contract are left out and returned with the reason; with `strict` the first one raises.
-    `confirm` is shown a class table that was found by scanning; without it such a table is an error.
+    `confirm` is shown a class table that was found by scanning; without it such a table is an error. `workers` is the
+    number of processes, or a `Ray` cluster.
     Raises InputError for an unknown format, a source without one usable pair, or a target that exists.
     """
     if format not in FORMATS:
@@ -132,7 +134,7 @@ def build(
     record: dict[str, Any],
     *,
     strict: bool,
-    workers: int | None = None,
+    workers: Workers = None,
     link: bool = False,
 ) -> Built:
     """Check, copy and hash every item into a new data set folder; an interrupted call is gone on with."""

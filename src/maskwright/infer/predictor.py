@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file
 
 from maskwright.geometry import Letterbox
-from maskwright.infer.device import arithmetic, choose_device, choose_precision
+from maskwright.infer.backends import Loaded, load_core
+from maskwright.infer.highest import first_maximum
 from maskwright.infer.temper import temperature_of, tempered
-from maskwright.losses import as_multiclass, outputs_for, scores_each_class
-from maskwright.models import PROMPT_MODELS, Network, build
 from maskwright.run import Run
-from maskwright.types import Classes, Image, InputError, Mask
+from maskwright.types import Image, InputError, Mask
+
+__all__ = ["Predictor", "first_maximum"]
+
+if TYPE_CHECKING:  # torch takes seconds, and not every backend needs it
+    import torch
+
+    from maskwright.models import Network
 
 
 class Predictor:
@@ -24,35 +29,64 @@ class Predictor:
 
     >>> predictor = Predictor.load("runs/road")          # doctest: +SKIP
     >>> mask_HW = predictor.ids(image_HW3)               # doctest: +SKIP
+
+    `backend` names what computes, `precision` in which arithmetic, and `reason` says why in one sentence.
     """
 
-    def __init__(self, network: Network, run: Run, device: torch.device, precision: str) -> None:
+    def __init__(self, run: Run, loaded: Loaded, *, temperature: float = 1.0) -> None:
         assert run.recipe.data.size is not None, "a run's recipe is resolved"
-        self.network = network.to(device).to(memory_format=torch.channels_last).eval()
-        self.classes: Classes = run.classes
+        self.core = loaded.core
+        self.backend, self.precision, self.reason = loaded.name, loaded.precision, loaded.reason
+        self.each_class, self.temperature = loaded.each_class, temperature
+        self.run, self.classes = run, run.classes
         self.size_hw, self.fit = run.recipe.data.size, run.recipe.data.fit
-        outputs = outputs_for(run.recipe.loss, run.classes)
-        self.each_class = scores_each_class(run.recipe.loss) and outputs > 1
-        self.device, self.precision = device, precision
-        self.temperature = 1.0
 
     @classmethod
     def load(
-        cls, run: str | Path | Run, *, weights: str = "best", device: str = "auto", precision: str = "auto"
+        cls,
+        run: str | Path | Run,
+        *,
+        weights: str = "best",
+        device: str = "auto",
+        precision: str = "auto",
+        backend: str = "torch",
+        photos: int = 1,
+        examples: Sequence[Path] = (),
     ) -> Predictor:
-        """Load a run's 'best' or 'last' weights; raises InputError if the folder or the weights are unusable."""
+        """Load a run's 'best' or 'last' weights; raises InputError if the folder or the weights are unusable.
+
+        `backend` is 'torch', a name of BACKENDS, or 'auto': the fastest that is installed and proven equal to torch.
+        What is not made yet is made only where it pays for so many `photos`; a backend that is named is made at once.
+        `examples` are photos to prove it on where the run's data set is gone.
+        """
         run = run if isinstance(run, Run) else Run.open(run)
-        if run.recipe.model.name in PROMPT_MODELS:
-            raise InputError(
-                f"{run.path} answers prompts and cannot segment a photo by itself; measure it with 'maskwright clicks "
-                f"run:{run.path} DATASET', or use it with 'maskwright label DATASET --prompter run:{run.path}'."
-            )
-        network = build(run.recipe.model, outputs_for(run.recipe.loss, run.classes))
-        fill_weights(network, run.weights(weights))
-        where, _ = choose_device(device)
-        predictor = cls(network, run, where, choose_precision(precision, where)[0])
-        predictor.temperature = temperature_of(run, weights)
-        return predictor
+        loaded = load_core(
+            run,
+            weights=weights,
+            device=device,
+            precision=precision,
+            backend=backend,
+            photos=photos,
+            examples=examples,
+        )
+        return cls(run, loaded, temperature=temperature_of(run, weights))
+
+    @property
+    def network(self) -> Network:
+        """The torch module, whose hooks and dropout see every prediction; raises InputError for other backends."""
+        network: Network = self._of_torch("network")
+        return network
+
+    @property
+    def device(self) -> torch.device:
+        """Where torch computes; raises InputError for other backends."""
+        device: torch.device = self._of_torch("device")
+        return device
+
+    def _of_torch(self, name: str) -> Any:
+        if self.backend != "torch":
+            raise InputError(f"Backend '{self.backend}' has no torch {name}; load the run with backend='torch'.")
+        return getattr(self.core, name)
 
     def ids(self, image_HW3: Image) -> Mask:
         """Class ids (H, W) of one image of any size, at its own size."""
@@ -83,28 +117,4 @@ class Predictor:
     def _scores(self, images: Sequence[Image]) -> tuple[list[NDArray[np.float32]], list[Letterbox]]:
         boxes = [Letterbox.fit((image.shape[0], image.shape[1]), self.size_hw, self.fit) for image in images]
         canvas = np.stack([box.forward_image(image) for box, image in zip(boxes, images, strict=True)])
-        batch = torch.from_numpy(canvas).to(self.device).permute(0, 3, 1, 2)
-        with torch.inference_mode(), arithmetic(self.device, self.precision):
-            logits = self.network(batch)
-        scores = logits.sigmoid() if self.each_class else as_multiclass(logits).softmax(dim=1)
-        return list(scores.float().cpu().numpy()), boxes
-
-
-def fill_weights(network: Network, path: Path) -> None:
-    """Load weights into a network; raises InputError where they are damaged or of another one."""
-    try:
-        network.load_state_dict(load_file(path))
-    except Exception as error:  # safetensors raises its own type, load_state_dict RuntimeError
-        raise InputError(f"{path} does not fit the run's recipe ({error}); copy the run folder whole.") from error
-
-
-def first_maximum(scores_KHW: NDArray[np.float32], classes: Classes) -> Mask:
-    """Class ids (H, W) of the highest score; the lowest id on a tie."""
-    # A running maximum takes a fortieth of the time of argmax over the first axis.
-    best = scores_KHW[0].copy()
-    ids = np.zeros(best.shape, classes.dtype)
-    for index in range(1, len(scores_KHW)):
-        higher = scores_KHW[index] > best
-        ids[higher] = index
-        np.maximum(best, scores_KHW[index], out=best)
-    return ids
+        return list(self.core(canvas)), boxes

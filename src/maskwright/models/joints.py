@@ -29,8 +29,11 @@ class SelfAttention(nn.Module):
         self.gate = nn.Parameter(torch.zeros(1))
 
     def forward(self, x: Tensor) -> Tensor:
-        query, key, value = (layer(x).flatten(2).transpose(1, 2) for layer in (self.query, self.key, self.value))
-        seen = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).reshape(x.shape)
+        # One head, as a dimension of its own: ONNX knows attention of four dimensions only.
+        query, key, value = (
+            layer(x).flatten(2).transpose(1, 2).unsqueeze(1) for layer in (self.query, self.key, self.value)
+        )
+        seen = F.scaled_dot_product_attention(query, key, value).squeeze(1).transpose(1, 2).reshape(x.shape)
         y: Tensor = x + self.gate * seen
         return y
 

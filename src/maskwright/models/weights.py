@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -89,7 +90,9 @@ def load_weights(encoder: nn.Module, path: Path) -> None:
 
     Raises InputError for a file that cannot be read or belongs to another encoder.
     """
-    source = {_plain(name): value for name, value in read_state(path).items()}
+    state = read_state(path)
+    require_finite(state, path)
+    source = {_plain(name): value for name, value in state.items()}
     wanted = encoder.state_dict()
     fitted: dict[str, Tensor] = {}
     missing: list[str] = []
@@ -130,6 +133,17 @@ def read_state(path: Path) -> dict[str, Tensor]:
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise InputError(f"{path} holds no named tensors; save the encoder's state dict instead.")
     return state
+
+
+def require_finite(state: Mapping[str, Tensor], path: Path) -> None:
+    """Raise InputError where a tensor holds NaN or infinity: all that is computed with it would be NaN, too."""
+    for name, value in state.items():
+        # A sum costs a tenth of looking at every number, and one that is not finite may come of large numbers alone.
+        if value.is_floating_point() and not value.sum().isfinite() and not value.isfinite().all():
+            raise InputError(
+                f"{path}: '{name}' holds numbers that are not finite, as after a training that diverged; take other "
+                "weights, or train again with a lower optim.lr."
+            )
 
 
 def _plain(name: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from maskwright.bundle import is_bundle
 from maskwright.prompt.prompter import Prompter
 from maskwright.types import InputError, unknown_name
 
@@ -35,7 +36,9 @@ def _sam2(argument: str, download: bool) -> Prompter:
 def _run(argument: str, download: bool) -> Prompter:
     if not argument:
         raise InputError("Prompter 'run' needs the folder of a run that was trained with prompts; write run:FOLDER.")
-    if not (Path(argument) / "run.yaml").is_file():
+    from maskwright.run import is_run
+
+    if not is_run(argument):
         raise InputError(
             f"{argument} is not a run folder (it has no run.yaml); train one with 'maskwright train DATASET "
             "--recipe prompt-clicks', or write sam2:FOLDER where it holds SAM 2."
@@ -49,14 +52,14 @@ PROMPTERS: dict[str, Loader] = {"classical": _classical, "sam2": _sam2, "run": _
 
 
 def check_spec(spec: str) -> tuple[str, str]:
-    """'sam2:FOLDER' -> ('sam2', 'FOLDER'): the prompter's name and what it is to load; a bare folder is a run.
+    """'sam2:FOLDER' -> ('sam2', 'FOLDER'): the prompter's name and what it loads; a run's folder or bundle will do.
 
     Raises InputError for an unknown name; loads nothing.
     """
     name, _, argument = spec.partition(":")
     if name in PROMPTERS:
         return name, argument
-    if spec and Path(spec).is_dir():
+    if spec and (Path(spec).is_dir() or is_bundle(Path(spec))):
         return "run", spec
     raise unknown_name("prompter", spec, PROMPTERS)
 

@@ -17,7 +17,8 @@ from torch import Tensor
 from maskwright.data.clicks.heat import draw_planes, strokes_mask
 from maskwright.geometry import Letterbox
 from maskwright.infer.device import arithmetic, choose_device, choose_precision
-from maskwright.infer.predictor import fill_weights
+from maskwright.infer.fitting import require_fit
+from maskwright.infer.weights import fill_weights
 from maskwright.models import PROMPT_MODELS, PromptNetwork, build_prompted
 from maskwright.prompt.prompter import Candidates, Encoding
 from maskwright.prompt.soft_masks import Logits, cleaned, hold_prompt, in_order, pixel_of, soft_at
@@ -58,8 +59,10 @@ class RunPrompter:
                 f"{run.path} answers no prompts (its model is '{run.recipe.model.name}'); train one that does with "
                 "'maskwright train DATASET --recipe prompt-clicks'."
             )
-        network = build_prompted(run.recipe.model, len(run.classes) if run.recipe.prompt.class_told else 0)
         path = run.weights(weights)
+        if run.packed:
+            require_fit(run, path)
+        network = build_prompted(run.recipe.model, len(run.classes) if run.recipe.prompt.class_told else 0)
         fill_weights(network, path)
         where, _ = choose_device(device)
         prompter = cls(network, run, where, choose_precision(precision, where)[0])

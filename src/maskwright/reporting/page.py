@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -14,6 +14,7 @@ from maskwright.reporting.assemble import nested, outline
 from maskwright.reporting.clicks_section import clicks_sections
 from maskwright.reporting.cost_section import cost
 from maskwright.reporting.evaluation_section import evaluation
+from maskwright.reporting.exports_section import exports_section
 from maskwright.reporting.model_card import model_card, of_data, of_slices, of_stress
 from maskwright.reporting.overview import overview
 from maskwright.reporting.pictures import limited, smaller
@@ -52,13 +53,12 @@ def report(*runs: Run | str | Path, out: Path | None = None) -> Path:
     if not opened:
         raise InputError("A report needs at least one run; name a run folder.")
     if len(opened) == 1:
-        return write_page(out or opened[0].path / "report.html", "report.html", one(opened[0]))
+        return write_page(out or opened[0].path / "report.html", "report.html", one(contents(opened[0])))
     return write_page(out or Path("maskwright-report.html"), "report.html", several(opened))
 
 
-def one(run: Run) -> dict[str, Any]:
-    """The page of one run: its head, its sections, and the way through them."""
-    found = contents(run)
+def one(found: Mapping[str, Any]) -> dict[str, Any]:
+    """The page of one run from its `contents`: its head, its sections, and the way through them."""
     body = fill("_run.html", found)
     return {
         "title": f"{found['name']} {DASH} training report",
@@ -100,8 +100,12 @@ def own_names(paths: Sequence[Path]) -> list[str]:
     return [str(path) for path in paths]
 
 
-def contents(run: Run, *, name: str = "", few: bool = False) -> dict[str, Any]:
-    """Everything that the templates of one run print, in the page's order; with `few`, only a few pictures."""
+def contents(run: Run, *, name: str = "", called: str = "", few: bool = False) -> dict[str, Any]:
+    """Everything that the templates of one run print, in the page's order; with `few`, only a few pictures.
+
+    Commands call the run by its folder, or as `called` says.
+    """
+    folder, recipe = (called, "recipe.yaml") if called else (str(run.path), str(run.path / "recipe.yaml"))
     about, rows = run.about, run.metrics()
     data, prompted = about.get("data") or {}, bool(about.get("prompted"))
     newest_first = sorted(run.evaluations().items(), key=lambda item: str(item[1]["time"]), reverse=True)
@@ -110,7 +114,7 @@ def contents(run: Run, *, name: str = "", few: bool = False) -> dict[str, Any]:
     audit, stress, weak = audit_of(data), stress_sections(run, few=few), weak_sections(run, few=few)
     return {
         "name": name or run.path.resolve().name,
-        "folder": shlex.quote(str(run.path)),
+        "folder": shlex.quote(folder),
         "about": about,
         "data": data,
         "skipped": about.get("skipped") or [],
@@ -132,13 +136,14 @@ def contents(run: Run, *, name: str = "", few: bool = False) -> dict[str, Any]:
         "stress": stress,
         "clicks": clicks_sections(run, few=few),
         "cost": cost(run),
+        "exports": exports_section(run),
         "samples": samples(run)[-1:] if few else samples(run),
         "redrawn": None if few else redrawn(run, about),
         "first": None if few else first_batch(run),
         "command": short_command(str(about.get("command", ""))),
-        "recipe_path": shlex.quote(str(run.path / "recipe.yaml")),
+        "recipe_path": shlex.quote(recipe),
         "seed": run.recipe.train.seed,
-        "next": next_commands(shlex.quote(str(run.path)), bool(evaluations), prompted=prompted),
+        "next": next_commands(shlex.quote(folder), bool(evaluations), prompted=prompted),
         "few": few,
     }
 

@@ -70,6 +70,8 @@ def old_run(run: Run | str | Path, dataset: Dataset | str | Path | None, strict:
     Raises InputError if the data set is gone or has changed since, or torchrun started another number of processes.
     """
     run = run if isinstance(run, Run) else Run.open(run)
+    if run.packed:
+        raise InputError(f"{run.path} came as a bundle, which holds no checkpoint; go on in the run that was packed.")
     trained_on = run.about.get("data")
     if trained_on is None:
         raise InputError(f"{run.path} stopped before its data were ready; remove it and train again.")

@@ -17,6 +17,7 @@ from maskwright.data.dataset import Dataset
 from maskwright.data.loader import plain_batches, training_batches
 from maskwright.data.pairs import open_samples, remove_stale_caches
 from maskwright.data.splits.split import split_hash, with_fold
+from maskwright.infer.tiling import usual_hw
 from maskwright.losses import build_loss, describe
 from maskwright.models import initialise, parameter_count
 from maskwright.run import Run, now
@@ -116,6 +117,7 @@ def fit(run: Run, data: Dataset, skipped: list[Skipped], clock: Clock) -> Traine
         "val_images": len(val_samples),
         "test_images": sum(bool(sample.mask) and sample.split == "test" for sample in folded.samples),
         "train_pixels": pixels_K.tolist(),
+        "image_hw": list(usual_hw(sample.size_hw for sample in train_samples)),
         "split": data.record.get("split", ""),
         "split_hash": split_hash(data.samples),
         "fold": recipe.data.fold,

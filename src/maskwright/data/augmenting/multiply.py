@@ -17,7 +17,7 @@ from maskwright.data.augmenting.preview import preview as sheet
 from maskwright.data.augmenting.sampling import Balance, balance, count_classes, minority_classes, needs_balance
 from maskwright.data.build import Built, Made, gather, store
 from maskwright.data.dataset import Dataset, Sample
-from maskwright.data.jobs import pooled
+from maskwright.data.jobs import Workers, pooled
 from maskwright.data.pairs import Pair
 from maskwright.data.perturbing.training import kinds_of
 from maskwright.data.splits.split import place
@@ -58,7 +58,7 @@ def augment_dataset(
     versions: Versions | None = None,
     seed: int = 0,
     strict: bool = False,
-    workers: int | None = None,
+    workers: Workers = None,
 ) -> Built:
     """Write a new data set folder `target` with every image of a data set and drawn versions of its training images.
 
@@ -66,7 +66,8 @@ def augment_dataset(
     split are drawn, mixed only with one another; a version keeps split and group, and `parent` in `samples.csv` names
     its image. Each version depends on seed, image id and number alone, but for partners that are mixed in: those
     depend on the list of training images. Damaged images are left out and returned with the reason; with `strict` the
-    first one raises. Raises InputError for an unknown class or perturbation, or a target that exists.
+    first one raises. `workers` is the number of processes, or a `Ray` cluster. Raises InputError for an unknown class
+    or perturbation, or a target that exists.
     """
     data = dataset if isinstance(dataset, Dataset) else Dataset.open(dataset)
     versions = versions or Versions()
@@ -141,7 +142,7 @@ def _name(item: Task) -> str:
 
 
 def _numbers(
-    data: Dataset, base: Sequence[Sample], versions: Versions, *, strict: bool, workers: int | None
+    data: Dataset, base: Sequence[Sample], versions: Versions, *, strict: bool, workers: Workers
 ) -> tuple[dict[str, int], list[Skipped]]:
     """Versions of each training image by id, and the images whose masks cannot be read."""
     if not versions.by_class:

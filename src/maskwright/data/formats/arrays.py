@@ -10,7 +10,6 @@ import io
 import math
 import weakref
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from maskwright.run import NOT_ARRAYS
 from maskwright.types import InputError
 
 LARGEST_ROW = 1 << 30  # bytes; a photo beyond it could not be opened anyway
@@ -135,5 +135,5 @@ def _explained(archive: Path) -> Iterator[None]:
         raise
     except FileNotFoundError as error:
         raise InputError(f"{archive} does not exist; check the path.") from error
-    except (OSError, EOFError, ValueError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+    except NOT_ARRAYS as error:
         raise InputError(f"{archive} cannot be read ({error}); save it again with numpy.savez_compressed.") from error

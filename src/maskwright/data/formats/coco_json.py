@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from json import JSONDecoder
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -71,10 +72,13 @@ class _Typed(msgspec.Struct):
 
 
 class _Loose(msgspec.Struct):
-    images: list[msgspec.Raw]
-    annotations: list[msgspec.Raw]
-    categories: list[msgspec.Raw]
+    images: msgspec.Raw
+    annotations: msgspec.Raw
+    categories: msgspec.Raw
     info: Any = None
+
+
+MOST_MALFORMED = 100_000  # rows: beyond, the file is something else, and listing them takes more memory than reading it
 
 
 def read_coco(path: Path) -> CocoFile:
@@ -150,19 +154,37 @@ def _plain_json(data: Any) -> bytes:
     return re.sub(rb'("[^"\\]*(?:\\.[^"\\]*)*")|-?\b(?:NaN|Infinity)\b', lambda found: found[1] or b"null", text)
 
 
-def _sound(rows: list[msgspec.Raw], kind: type[S], what: str, path: Path, malformed: list[Skipped]) -> list[S]:
+def _sound(rows: msgspec.Raw, kind: type[S], what: str, path: Path, malformed: list[Skipped]) -> list[S]:
     """Rows that can be read, numbers as text or with a point among them; the rest is listed by id or place."""
     sound: list[S] = []
-    for place, row in enumerate(rows):
+    for place, row in enumerate(_each(rows, what)):
         try:
             sound.append(msgspec.json.decode(row, type=kind, strict=False))
         except msgspec.ValidationError as error:
             name = f"{what} {_id_in(row, place)}"
             malformed.append(Skipped(name, f"{path}: {name} is malformed ({error})."))
+            if len(malformed) > MOST_MALFORMED:
+                raise InputError(
+                    f"{malformed[0].reason} So are over {MOST_MALFORMED:,} more; export it again."
+                ) from error
     return sound
 
 
-def _id_in(row: msgspec.Raw, place: int) -> str:
+def _each(rows: msgspec.Raw, what: str) -> Iterator[bytes]:
+    """The rows of a list as text, one after the other: a hundred megabytes may hold a row for every two bytes."""
+    text, place = bytes(rows).decode(), 1
+    if not text.startswith("["):
+        raise msgspec.ValidationError(f"the {what} rows are no list")
+    while text[place := _NEXT.match(text, place).end()] != "]":  # type: ignore[union-attr]  # it matches nothing, too
+        _, end = _DECODER.raw_decode(text, place)
+        yield text[place:end].encode()
+        place = end
+
+
+_DECODER, _NEXT = JSONDecoder(), re.compile(r"[\s,]*")
+
+
+def _id_in(row: bytes, place: int) -> str:
     data = msgspec.json.decode(row)
     return str(data["id"]) if isinstance(data, dict) and "id" in data else f"number {place + 1} in the list"
 

@@ -28,7 +28,7 @@ from maskwright.data.formats.shapes import Shape, paint_shapes
 from maskwright.data.pixels.outline import polygons
 from maskwright.files import list_files, put_bytes, read_bytes, read_json, write_text
 from maskwright.imageio import decode_plane
-from maskwright.types import InputError
+from maskwright.types import Classes, InputError, Mask
 
 IGNORE_LABEL = "__ignore__"
 BACKGROUND_LABEL = "_background_"
@@ -247,23 +247,27 @@ class _WriteJson:
         source = self.dataset.path / sample.image
         folder = self.target / sample.split
         put_bytes(folder / source.name, read_bytes(source))
-        classes, mask_HW = self.dataset.classes, self.dataset.mask(sample)
-        shapes = [
-            _entry(IGNORE_LABEL if value == classes.ignore else classes.names[value], polygon_P2)
-            for value in np.unique(mask_HW).tolist()
-            if value != classes.background
-            for polygon_P2 in polygons(mask_HW == value)
-        ]
-        content: dict[str, Any] = {
-            "version": "5.5.0",
-            "flags": {},
-            "shapes": shapes,
-            "imagePath": source.name,
-            "imageData": None,
-            "imageHeight": sample.height,
-            "imageWidth": sample.width,
-        }
+        content = annotation(self.dataset.mask(sample), self.dataset.classes, source.name)
         put_bytes(folder / f"{source.stem}.json", msgspec.json.encode(content))
+
+
+def annotation(mask_HW: Mask, classes: Classes, image_path: str, *, simplify_px: float = 0.0) -> dict[str, Any]:
+    """A mask (H, W) as the content of labelme's file for the photo at `image_path`, seen from that file."""
+    shapes = [
+        _entry(IGNORE_LABEL if value == classes.ignore else classes.names[value], polygon_P2)
+        for value in np.unique(mask_HW).tolist()
+        if value != classes.background
+        for polygon_P2 in polygons(mask_HW == value, tolerance_px=simplify_px)
+    ]
+    return {
+        "version": "5.5.0",
+        "flags": {},
+        "shapes": shapes,
+        "imagePath": image_path,
+        "imageData": None,
+        "imageHeight": mask_HW.shape[0],
+        "imageWidth": mask_HW.shape[1],
+    }
 
 
 def _entry(label: str, polygon_P2: NDArray[np.float64]) -> dict[str, Any]:

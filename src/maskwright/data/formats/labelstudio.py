@@ -91,7 +91,7 @@ def read(source: Path, options: Options) -> Listing:
                 labels |= _label_names(annotation, counts)
                 item = replace(item, mask=path, note=(name, annotation.result), size_hw=_size(annotation))
             items.append(item)
-        except (msgspec.DecodeError, InputError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, InputError) as error:
             reason = str(error) if isinstance(error, InputError) else f"{name} is malformed ({error}); export it again."
             alone.append(Skipped(name, reason))
     items, twins = unique(items, sized=options.without_images)
@@ -123,9 +123,9 @@ def _file(source: Path) -> Path:
 def _tasks(path: Path) -> list[msgspec.Raw]:
     try:
         tasks = msgspec.json.decode(read_bytes(path), type=list[msgspec.Raw])
-    except (msgspec.DecodeError, RecursionError) as error:
+        first = msgspec.json.decode(tasks[0]) if tasks else {}
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(f"{path} is not a list of tasks ({error}); export it as JSON again.") from error
-    first = msgspec.json.decode(tasks[0]) if tasks else {}
     if not isinstance(first, dict) or not {"annotations", "completions"} & first.keys():
         raise InputError(f"{path} has no tasks with annotations; export it as JSON, not as JSON-MIN or CSV.")
     return tasks

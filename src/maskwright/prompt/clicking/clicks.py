@@ -22,7 +22,7 @@ from maskwright.prompt.clicking.play import Playing, Rules, Visit, warm_up
 from maskwright.prompt.clicking.printed import click_table
 from maskwright.prompt.clicking.result import RESULT, Played, Setup, write_result
 from maskwright.prompt.prompter import Prompter
-from maskwright.run import Run
+from maskwright.run import Run, run_folder
 from maskwright.types import InputError
 
 
@@ -170,7 +170,7 @@ def run_of(prompter: str | Prompter) -> Path | None:
     if not isinstance(prompter, str):
         return None
     name, argument = check_spec(prompter)
-    return Path(argument) if name == "run" and argument else None
+    return run_folder(argument) if name == "run" and argument else None
 
 
 def job_of(prompters: Sequence[str | Prompter], setup: Setup) -> dict[str, Any]:

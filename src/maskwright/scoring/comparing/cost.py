@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +14,7 @@ import torch
 from maskwright.console import track
 from maskwright.data.dataset import Dataset
 from maskwright.files import write_json
+from maskwright.infer.machine import processor
 from maskwright.infer.predictor import Predictor
 from maskwright.losses import outputs_for
 from maskwright.models.budget import blank, count_operations, on_meta
@@ -70,7 +69,7 @@ def costs_of(
         for entry in runs[start : start + AT_ONCE]:
             assert entry.run is not None
             try:
-                how = {"weights": asked.weights, "device": asked.device, "precision": asked.precision}
+                how: dict[str, Any] = {"weights": asked.weights, "device": asked.device, "precision": asked.precision}
                 loaded[entry.name] = (entry.run, Predictor.load(entry.run, **how))
             except InputError as error:
                 notes.append(f"{entry.name} has no time and no size here: {error}")
@@ -141,11 +140,3 @@ def machine(device: torch.device) -> dict[str, Any]:
         "warm_up": WARM_UP,
         "repeats": REPEATS,
     }
-
-
-def processor() -> str:
-    """The processor's name as its maker writes it, where the system tells."""
-    table = Path("/proc/cpuinfo")
-    lines = table.read_text("utf-8", "replace").splitlines() if table.is_file() else []
-    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return next((name for name in named if name), "") or platform.processor() or platform.machine()

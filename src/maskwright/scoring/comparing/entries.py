@@ -15,7 +15,7 @@ from maskwright.console import Skipped, say
 from maskwright.data.dataset import Dataset
 from maskwright.files import list_files, read_json
 from maskwright.metrics.tally import Tally
-from maskwright.run import Counted, Run, read_counts
+from maskwright.run import Counted, Run, read_counts, run_folder
 from maskwright.scoring.evaluating.predictions import OTHER_FOLDERS, SUFFIXES
 from maskwright.scoring.evaluating.score import evaluate, open_dataset
 from maskwright.types import InputError
@@ -94,7 +94,7 @@ def open_entries(
 
 def distinct(paths: Sequence[str | Path]) -> list[Path]:
     """The folders named; raises InputError where one is missing or named twice, or there is nothing to compare."""
-    folders = [Path(path) for path in paths]
+    folders = [run_folder(path) for path in paths]
     for place, folder in enumerate(folders):
         if not folder.is_dir():
             raise InputError(f"{folder} is not a folder; name a run, or a folder of prediction masks.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,7 +120,7 @@ def expand(runs: Sequence[Run | str | Path]) -> list[Run]:
 
 
 def assemble(
-    runs: Sequence[Run], measures: Sequence[str] | None, passes: int, seed: int, **how: str
+    runs: Sequence[Run], measures: Sequence[str] | None, passes: int, seed: int, **how: Any
 ) -> tuple[Team, dict[str, str]]:
     """Load the runs for the measures wanted, or for all that they allow; with it the reasons against the others."""
     if unknown := [name for name in measures or () if name not in MEASURES]:

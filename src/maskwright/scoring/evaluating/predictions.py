@@ -17,6 +17,7 @@ from maskwright.data.dataset import Sample
 from maskwright.data.pixels.lookup import NOWHERE, ColourTable
 from maskwright.files import list_files, read_bytes
 from maskwright.imageio import MASK_SUFFIXES, pack_colour, read_colours, read_plane
+from maskwright.run import NOT_ARRAYS
 from maskwright.types import IGNORE_COLOUR, Classes, Colour, InputError, Mask
 
 SUFFIXES = MASK_SUFFIXES | {".npy"}
@@ -107,7 +108,9 @@ def read_ids(path: Path) -> NDArray[Any]:
     """A .npy file of whole numbers, (H, W)."""
     try:
         array = np.load(io.BytesIO(read_bytes(path)), allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
+    except NOT_ARRAYS as error:
+        if isinstance(error, InputError):
+            raise
         raise InputError(f"{path} cannot be read as an array ({error}); write class ids with numpy.save.") from error
     if not isinstance(array, np.ndarray) or array.ndim != 2 or array.dtype.kind not in "uibf":
         found = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else "an archive"

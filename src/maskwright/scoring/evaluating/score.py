@@ -9,16 +9,20 @@ from typing import Any
 
 from maskwright.console import Skipped
 from maskwright.data.dataset import Dataset, Sample
+from maskwright.data.jobs import Workers, remembered
 from maskwright.data.splits.split import with_fold
-from maskwright.files import explained
+from maskwright.files import JOURNAL, content_hash, explained
 from maskwright.infer.predictor import Predictor
+from maskwright.infer.segment import How, Segmenter
+from maskwright.infer.working import Model
 from maskwright.metrics.counts import Confusion
 from maskwright.metrics.units import choose_units
-from maskwright.run import Run, now, write_counts, write_csv, write_scores
+from maskwright.run import Run, environment, is_run, now, write_counts, write_csv, write_scores
 from maskwright.scoring.doubting.weak import weak_spots, write_weak
 from maskwright.scoring.evaluating.definitions import definitions
 from maskwright.scoring.evaluating.gallery import write_gallery
 from maskwright.scoring.evaluating.gather import Gathered, gather
+from maskwright.scoring.evaluating.kept import kept, remembered_as
 from maskwright.scoring.evaluating.observe import Observed, Observer, Probabilities
 from maskwright.scoring.evaluating.printed import score_table
 from maskwright.scoring.evaluating.resampling import Resampling
@@ -27,7 +31,7 @@ from maskwright.scoring.evaluating.tables import class_table, image_rows, tabula
 from maskwright.types import Image, InputError, Mask, TargetError
 
 # One of them is in every folder that an evaluation has begun to write.
-OF_EVALUATIONS = ("counts.npz", "scores.json")
+OF_EVALUATIONS = (JOURNAL, "counts.npz", "scores.json")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,24 +73,30 @@ def evaluate(
     draws: int = 10_000,
     seed: int = 0,
     surface_px: float | None = None,
+    how: How | None = None,
+    workers: Workers = None,
     strict: bool = False,
 ) -> Evaluation:
     """Compare predictions with the labels of `split`, and write the folder SOURCE/evaluation/SPLIT, or `out`.
 
     `source` is a run, whose network predicts now (on its own data set where none is named), or a folder of prediction
     masks. Intervals are from `draws` resamples of `units`: 'images', 'groups', or 'auto', which is groups where there
-    are at least 10. `surface_px` is the tolerance of surface Dice; with None, surfaces are not measured.
+    are at least 10. `surface_px` is the tolerance of surface Dice; with None, surfaces are not measured. `how` says
+    how a run sees images (tiles, views), as for `predict`. `workers` is the number of processes that predict, or a
+    `Ray` cluster. An interrupted call is gone on with by the same call.
 
     Raises InputError if source, data set, split or target is unusable, if class tables differ, or if no image can be
     scored; with `strict` also for a single file that cannot be used.
     """
-    how = {"weights": weights, "device": device, "precision": precision}
-    plan = plan_of(source, dataset, split, batch=batch, strict=strict, **how)
+    if how is not None and not isinstance(source, Run) and Path(source).is_dir() and not is_run(source):
+        raise InputError(f"{source} is not a run folder but holds masks; tiles and views are for runs only.")
+    load = {"weights": weights, "device": device, "precision": precision, "how": how or How()}
+    plan = plan_of(source, dataset, split, batch=batch, workers=workers, strict=strict, **load)
     choose_units([sample.group for sample in plan.samples], units)  # an unknown name raises before the work
     folder = writable(plan.home / "evaluation" / split if out is None else Path(out))
     observer = Observer(classes=plan.data.classes, unlabelled=plan.unlabelled, surface_px=surface_px)
     skipped = list(plan.skipped)
-    gathered = gather(observed(plan, observer, skipped, strict), plan.data.classes)
+    gathered = gather(observed(plan, observer, skipped, folder / JOURNAL, strict), plan.data.classes)
     resampling = Resampling(units=choose_units(gathered.groups, units), draws=draws, seed=seed)
     tables = tabulate(gathered, plan.data.classes, resampling, plan.source.temperature)
     scores = {**header(plan, split, gathered, surface_px), **tables}
@@ -102,27 +112,44 @@ def evaluate(
 
 
 def plan_of(
-    source: Run | str | Path, dataset: Dataset | str | Path | None, split: str, *, batch: int, strict: bool, **how: str
+    source: Run | str | Path,
+    dataset: Dataset | str | Path | None,
+    split: str,
+    *,
+    batch: int,
+    workers: Workers,
+    strict: bool,
+    **load: Any,
 ) -> Plan:
-    """What to score: a folder with a run.yaml is a run, any other one of prediction masks."""
+    """What to score: a folder with a run.yaml or a bundle is a run, any other folder one of prediction masks."""
     if isinstance(source, Run):
-        return plan_run(source, dataset, split, batch=batch, strict=strict, **how)
-    if (Path(source) / "run.yaml").is_file():
-        return plan_run(Run.open(source), dataset, split, batch=batch, strict=strict, **how)
-    return plan_folder(Path(source), dataset, split, strict=strict)
+        return plan_run(source, dataset, split, batch=batch, workers=workers, strict=strict, **load)
+    if is_run(source):
+        return plan_run(Run.open(source), dataset, split, batch=batch, workers=workers, strict=strict, **load)
+    return plan_folder(Path(source), dataset, split, workers=workers, strict=strict)
 
 
 def plan_run(
-    run: Run, dataset: Dataset | str | Path | None, split: str, *, batch: int, strict: bool, **how: str
+    run: Run,
+    dataset: Dataset | str | Path | None,
+    split: str,
+    *,
+    batch: int,
+    workers: Workers,
+    strict: bool,
+    **load: Any,
 ) -> Plan:
     """A run's network and the labelled images of a split, with the run's own fold for validation."""
     data = open_matching(run, dataset)
     before, (data, skipped) = as_trained(run, data), data.refresh(strict=strict)
     after = as_trained(run, data)
     samples = after.labelled(split)
+    model = Model(run=run.path, backend="torch", batch=batch, **load)
+    predictor = Predictor.load(run, weights=model.weights, device=model.device, precision=model.precision)
+    segmenter = Segmenter(predictor, model.how, batch=batch)
     return Plan(
         home=run.path,
-        source=RunSource(run=run, predictor=Predictor.load(run, **how), weights=how["weights"], batch=batch),
+        source=RunSource(run=run, segmenter=segmenter, model=model, workers=workers),
         data=data,
         samples=samples,
         asked=count_labelled(split, before, after),
@@ -131,7 +158,9 @@ def plan_run(
     )
 
 
-def plan_folder(folder: Path, dataset: Dataset | str | Path | None, split: str, *, strict: bool) -> Plan:
+def plan_folder(
+    folder: Path, dataset: Dataset | str | Path | None, split: str, *, workers: Workers, strict: bool
+) -> Plan:
     """The prediction masks in a folder and the labelled images of a split that have one."""
     if not folder.is_dir():
         raise InputError(f"{folder} does not exist or is no folder; name a run, or a folder of prediction masks.")
@@ -142,7 +171,7 @@ def plan_folder(folder: Path, dataset: Dataset | str | Path | None, split: str, 
         )
     before = dataset if isinstance(dataset, Dataset) else Dataset.open(dataset)
     data, skipped = before.refresh(strict=strict)
-    found, samples, unusable = folder_source(folder, data, split, strict=strict)
+    found, samples, unusable = folder_source(folder, data, split, workers=workers, strict=strict)
     asked = count_labelled(split, before, data)
     return Plan(home=folder, source=found, data=data, samples=samples, asked=asked, skipped=[*skipped, *unusable])
 
@@ -152,15 +181,27 @@ def count_labelled(split: str, *versions: Dataset) -> int:
     return len({sample.id for data in versions for sample in data.samples if sample.mask and sample.split == split})
 
 
-def observed(plan: Plan, observer: Observer, skipped: list[Skipped], strict: bool) -> Iterator[Observed]:
-    """What each image leaves behind; images that cannot be used are added to `skipped`. At least one, or InputError."""
+def observed(plan: Plan, observer: Observer, skipped: list[Skipped], journal: Path, strict: bool) -> Iterator[Observed]:
+    """What each image leaves behind; images that cannot be used are added to `skipped`. At least one, or InputError.
+
+    What the journal holds of an earlier call is not done again.
+    """
+    source, how = plan.source, content_hash(repr((environment()["maskwright"], observer, plan.source.facts)).encode())
+
+    def observe(samples: Sequence[Sample]) -> Iterator[dict[str, Any] | Skipped]:
+        for one in source.observe(plan.data, samples, observer, strict=strict):
+            yield one if isinstance(one, Skipped) else kept(one)
+
+    def key(sample: Sample) -> str:
+        return f"{sample.id} {sample.image_hash} {sample.mask_hash} {source.state(sample)} {how}"
+
     some = False
-    for one in plan.source.observe(plan.data, plan.samples, observer, strict=strict):
+    for one in remembered(observe, plan.samples, journal=journal, key=key):
         if isinstance(one, Skipped):
             skipped.append(one)
         else:
             some = True
-            yield one
+            yield remembered_as(one)
     if not some:
         reason = f" The first: {skipped[-1].reason}" if skipped else ""
         raise InputError(f"None of {len(plan.samples)} images could be scored.{reason}")
@@ -199,6 +240,8 @@ def write(folder: Path, plan: Plan, observer: Observer, gathered: Gathered, scor
     write_weak(folder, weak, see, classes)
     write_csv(folder / "classes.csv", class_table(scores))
     write_scores(folder, scores, rows, score_table(scores))
+    with explained(folder):
+        (folder / JOURNAL).unlink(missing_ok=True)
 
 
 def writable(folder: Path) -> Path:

@@ -16,6 +16,7 @@ import numpy as np
 from maskwright.config import Recipe
 from maskwright.console import Skipped, say
 from maskwright.data.dataset import Dataset, Sample
+from maskwright.data.jobs import Workers
 from maskwright.data.perturbing import SUITES, Perturbation
 from maskwright.data.perturbing.sheet import draw_sheet
 from maskwright.data.perturbing.training import kinds_of
@@ -77,7 +78,7 @@ def stress(
     kinds: Sequence[str] | None = None,
     max_images: int | None = None,
     gates: Sequence[str] = (),
-    workers: int | None = None,
+    workers: Workers = None,
     weights: str = "best",
     device: str = "auto",
     precision: str = "auto",
@@ -89,7 +90,7 @@ def stress(
     photo as it is. What is random depends on seed, image and kind alone, so that models are compared on the same
     pictures. Writes RUN/stress/SUITE-SPLIT; a result of the same job that lies there is returned as it is, and an
     interrupted job goes on where it was. `kinds` and `max_images` (spread over the split) make a shorter job.
-    `workers` is the number of processes on a CPU; on another device there is one.
+    `workers` is the number of processes on a CPU (on another device there is one), or a `Ray` cluster.
 
     Raises InputError for an unknown suite, kind or gate before any work, and as `evaluate` does for run and data set.
     """
@@ -194,7 +195,7 @@ def _folder(run: Run, job: Job) -> Path:
 
 
 def _result(
-    run: Run, data: Dataset, samples: list[Sample], job: Job, *, workers: int | None, strict: bool
+    run: Run, data: Dataset, samples: list[Sample], job: Job, *, workers: Workers, strict: bool
 ) -> dict[str, Any]:
     """What the folder holds of this very job, or else what is measured now."""
     folder = _folder(run, job)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from base64 import b85decode, b85encode
 from collections.abc import Iterator
@@ -19,7 +18,8 @@ import torch
 
 from maskwright.console import Skipped, say
 from maskwright.data.dataset import Dataset, Sample
-from maskwright.data.jobs import journaled
+from maskwright.data.engines import on_device
+from maskwright.data.jobs import Workers, count_cores, journaled
 from maskwright.data.perturbing import SUITES, Perturbation, perturb
 from maskwright.infer.predictor import Predictor
 from maskwright.metrics.counts import confusion, without_labels
@@ -73,7 +73,7 @@ class Measured:
 
 
 def measure(
-    run: Run, data: Dataset, samples: list[Sample], job: Job, *, journal: Path, workers: int | None, strict: bool
+    run: Run, data: Dataset, samples: list[Sample], job: Job, *, journal: Path, workers: Workers, strict: bool
 ) -> Measured:
     """Do what is not in the journal yet; raises InputError if no image can be read."""
     kinds = job.perturbations()
@@ -91,7 +91,7 @@ def measure(
             key=lambda sample: f"{sample.id} {sample.image_hash} {sample.mask_hash}",
             name=attrgetter("id"),
             label=f"{job.suite}: {len(samples)} images",
-            workers=_processes(job.device, len(samples), workers),
+            workers=_workers(job.device, len(samples), workers),
             strict=strict,
             chunk=1,
         )
@@ -207,16 +207,17 @@ def _loaded(run: Path, job: Job) -> Predictor:
     return job.load(run)
 
 
-def _processes(device: str, images: int, workers: int | None) -> int:
+def _workers(device: str, images: int, workers: Workers) -> Workers:
     """0 for this process: on an accelerator, and where there is too little to do."""
+    if not (workers is None or isinstance(workers, int)):
+        return on_device(workers, device)
     if device != "cpu":
         if workers:
             say(f"One process works on {device}; --workers is for CPUs.")
         return 0
     if workers is not None:
         return workers
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    most = min(cores, images // 2, MOST_PROCESSES)
+    most = min(count_cores(), images // 2, MOST_PROCESSES)
     return most if most > 1 else 0
 
 

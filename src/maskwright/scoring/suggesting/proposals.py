@@ -62,7 +62,7 @@ class Proposals:
         self.name = self.run.path.resolve().name
         self.message = mismatch(self.run.classes, classes, self.name)
         self._ids_K = matched(self.run.classes, classes)
-        self._how = {"weights": weights, "device": device, "precision": precision}
+        self._how: dict[str, Any] = {"weights": weights, "device": device, "precision": precision}
         names = repr((FORMAT, self.run.classes.names, classes.names)).encode()
         self._salt = content_hash(self.run.weights(weights).read_bytes()) + content_hash(names)
         self._predictor: Predictor | None = None

@@ -54,9 +54,9 @@ export function imageUrl(id, what) {
   return `/api/images/${encodeURIComponent(id)}/${what}`;
 }
 
-/** @param {string} id @param {boolean} wide @returns {Promise<Labels>} */
-export async function fetchLabels(id, wide) {
-  const answer = await call(imageUrl(id, "mask"), { cache: "no-store" });
+/** @param {string} id @param {boolean} wide @param {AbortSignal} [signal] @returns {Promise<Labels>} */
+export async function fetchLabels(id, wide, signal) {
+  const answer = await call(imageUrl(id, "mask"), { cache: "no-store", signal });
   const width = Number(answer.headers.get("X-Width"));
   const height = Number(answer.headers.get("X-Height"));
   const bytes = await inflate(new Uint8Array(await answer.arrayBuffer()), width * height * (wide ? 2 : 1));
@@ -67,11 +67,11 @@ export async function fetchLabels(id, wide) {
 }
 
 /**
- * Labels that a run proposes, and how unsure it is of each pixel.
- * @param {string} id @param {boolean} wide
+ * Labels that a run proposes, and how unsure it is of each pixel; null while it looks at the image.
+ * @param {string} id @param {boolean} wide @param {AbortSignal} [signal]
  */
-export async function fetchProposal(id, wide) {
-  const answer = await call(imageUrl(id, "suggestion"));
+export async function fetchProposal(id, wide, signal) {
+  const answer = await call(imageUrl(id, "suggestion"), { signal });
   if (answer.status === 202) return null;
   const width = Number(answer.headers.get("X-Width"));
   const height = Number(answer.headers.get("X-Height"));
@@ -80,8 +80,11 @@ export async function fetchProposal(id, wide) {
   return { plane: planeFromBytes(bytes.slice(0, size), width, height, wide), doubt: bytes.slice(size), width, height };
 }
 
-/** @param {string} id @param {number} [most] longest side @returns {Promise<ImageBitmap>} */
-export async function fetchPhoto(id, most) {
-  const answer = await call(imageUrl(id, most ? `photo?max=${most}` : "photo"));
+/**
+ * @param {string} id @param {string} what `photo`, `photo?max=SIDE` or `thumb` @param {AbortSignal} [signal]
+ * @returns {Promise<ImageBitmap>}
+ */
+export async function fetchPhoto(id, what, signal) {
+  const answer = await call(imageUrl(id, what), { signal });
   return createImageBitmap(await answer.blob());
 }

@@ -1,8 +1,7 @@
 // What the page knows and does, between the painter in the middle and the panels around it.
 
 import { Activity } from "./activity.js";
-import { ApiError, call, fetchLabels, imageUrl, json } from "./api.js";
-import { patchBody } from "./codec.js";
+import { ApiError, call, imageUrl, json } from "./api.js";
 import { say } from "./dom.js";
 import { chosenRows, countsOf, isOpen, neighbour, nextUnfinished, updated } from "./images.js";
 import { applyTiles } from "./merge.js";
@@ -44,6 +43,9 @@ export class App extends EventTarget {
     this.wish = { text: "", classId: /** @type {number|null} */ (null) };
     /** @type {string|null} what the person wants to see */
     this.id = null;
+    this.opening = new AbortController();
+    /** @type {{id: string, whole: boolean}|null} whose photo the painter holds, and whether it is more than a small one */
+    this.pictured = null;
     /** @type {string|null} whose labels the painter holds */
     this.loaded = null;
     this.problem = "";
@@ -117,7 +119,7 @@ export class App extends EventTarget {
    * @param {string} id
    */
   async reload(id, words = "Another window changed this image; its labels are shown now.") {
-    const labels = await fetchLabels(id, this.info.wide);
+    const labels = await this.shelf.labels(id);
     if (this.loaded !== id || this.painter.hasDirty || this.saver.pending(id).length) return;
     this.replace(labels.plane, labels.revision);
     say(words);
@@ -153,48 +155,78 @@ export class App extends EventTarget {
     const row = this.row(id);
     if (!row || id === this.id) return;
     for (const leave of this.leaving) leave();
-    void this.saver.flush();
-    if (this.loaded && this.painter.plane && this.saver.pending(this.loaded).length) this.kept.set(this.loaded, this.painter.plane.data);
+    this.opening.abort();
+    this.opening = new AbortController();
+    const { signal } = this.opening;
     this.id = id;
     this.problem = "";
     this.emit("opening");
     try {
-      const photo = this.shelf.photo(row, (small) => {
-        if (this.id === id && this.loaded !== id) void this.painter.setImage(small, row.w, row.h);
-      });
-      photo.catch(() => {});
-      const labels = await this.labelsOf(id);
-      const bitmap = await photo;
-      if (this.id !== id) return bitmap.close();
-      await this.show(row, bitmap, labels);
+      await this.painter.settled();
+      void this.saver.flush();
+      if (signal.aborted) return;
+      if (this.loaded === id) return this.begin(row);
+      const labels = this.labelsOf(id, signal);
+      labels.catch(() => {});
+      const photo = await this.shelf.photo(row, (small) => (this.painter.working ? small.close() : this.picture(row, small, false)), signal);
+      // A command may have been begun on the image before meanwhile.
+      await this.painter.settled();
+      if (signal.aborted) return this.shelf.keep(id, photo);
+      this.picture(row, photo, true);
+      const found = await labels;
+      if (!signal.aborted) this.show(row, found);
     } catch (error) {
-      if (this.id !== id) return;
+      if (signal.aborted) return;
       this.problem = `${row.name} could not be opened: ${error instanceof Error ? error.message : error}`;
       this.emit("busy");
     }
   }
 
-  /** @param {Row} row @param {ImageBitmap} bitmap @param {import("./api.js").Labels} labels */
-  async show(row, bitmap, labels) {
-    // What was painted on the image before while this one was on its way.
+  /**
+   * Show a photo, whose labels may still be on their way; the one before goes back on the shelf.
+   * @param {Row} row @param {import("./photo.js").Photo} photo @param {boolean} whole
+   */
+  picture(row, photo, whole) {
+    this.putAway();
+    const { pictured } = this;
+    const before = this.painter.setImage(photo, { keepView: pictured?.id === row.id });
+    if (before && pictured?.whole && pictured.id !== row.id) this.shelf.keep(pictured.id, before);
+    else before?.close();
+    this.pictured = { id: row.id, whole };
+  }
+
+  /** Take the labels off the picture; what the server has not got of them is kept. */
+  putAway() {
+    if (!this.loaded) return;
     void this.saver.flush();
-    if (this.loaded && this.painter.plane && this.saver.pending(this.loaded).length) this.kept.set(this.loaded, this.painter.plane.data);
+    if (this.painter.plane && this.saver.pending(this.loaded).length) this.kept.set(this.loaded, this.painter.plane.data);
     this.loaded = null;
-    await this.painter.setImage(bitmap, row.w, row.h);
-    if (this.id !== row.id) return;
+    this.painter.setPlane(null);
+  }
+
+  /** @param {Row} row @param {import("./api.js").Labels} labels */
+  show(row, labels) {
     // An image that was left with something unsaved is shown from memory: what the server has of it is not known here.
     this.base = this.saver.pending(row.id).length ? null : labels.plane.slice();
     this.painter.setPlane(labels.plane, labels.width, labels.height);
     this.loaded = row.id;
     this.reference = labels.plane.slice();
     this.kept.delete(row.id);
+    this.begin(row);
+  }
+
+  /**
+   * The image is there.
+   * @param {Row} row
+   */
+  begin(row) {
     this.activity.take();
     this.activity.pause();
     this.activity.beat();
     this.emit("image", row);
     const conflict = this.saver.conflicts.get(row.id);
     if (conflict !== undefined) this.emit("conflict", { id: row.id, revision: conflict });
-    this.shelf.ahead(this.near());
+    this.shelf.ahead(this.near().flatMap((id) => this.row(id) ?? []));
     void this.refresh().catch(() => {});
   }
 
@@ -208,15 +240,15 @@ export class App extends EventTarget {
 
   /**
    * Labels with everything on top that the server has not confirmed yet.
-   * @param {string} id
+   * @param {string} id @param {AbortSignal} signal
    */
-  async labelsOf(id) {
+  async labelsOf(id, signal) {
     for (let tries = 1; ; tries += 1) {
       const kept = this.kept.get(id);
       const row = this.row(id);
       if (kept && row) return { plane: kept, width: row.w, height: row.h, revision: 0, status: row.status };
       await this.saver.settled(id);
-      const labels = await this.shelf.take(id);
+      const labels = await this.shelf.take(id, signal);
       const pending = this.saver.pending(id);
       if (this.saver.flight?.id === id) continue;
       const known = this.saver.revisions.get(id) ?? 0;
@@ -228,17 +260,18 @@ export class App extends EventTarget {
   }
 
   /** @param {import("./images.js").Status} status */
-  mark(status) {
+  async mark(status) {
     const row = this.row(this.id);
     if (!row || this.loaded !== row.id) return;
     for (const leave of this.leaving) leave();
+    await this.painter.settled();
     void this.saver.flush();
-    this.saver.wish(row.id, status);
+    void this.saver.wish(row.id, status);
     row.status = status;
     this.emit("rows");
     if (isOpen(row)) return;
     say(status === "labelled" ? `${row.name} is done.` : `${row.name} is skipped.`);
-    this.goOpen();
+    if (this.id === row.id) this.goOpen();
   }
 
   // Saving ---------------------------------------------------------------------------------------------------------
@@ -254,7 +287,7 @@ export class App extends EventTarget {
       if (batch.tiles.length || batch.clicks || batch.seconds) {
         const query = `clicks=${batch.clicks}&seconds=${batch.seconds.toFixed(1)}`;
         const headers = { "If-Match": String(batch.revision), "Content-Type": "application/octet-stream", "X-Client": this.vault.owner };
-        const body = batch.tiles.length ? await patchBody(batch.tiles, this.info.wide) : undefined;
+        const body = batch.tiles.length ? await this.shelf.packed(batch.tiles) : undefined;
         const answer = await (await call(`${imageUrl(id, "mask")}?${query}`, { method: "PATCH", headers, body })).json();
         // The status below may fail: these tiles are not to be sent again.
         Object.assign(batch, { tiles: [], clicks: 0, seconds: 0, revision: answer.revision });

@@ -9,6 +9,9 @@ import { digitOf } from "./keymap.js";
 /** @typedef {import("./app.js").App} App */
 /** @typedef {import("./api.js").ClassRow} ClassRow */
 
+/** How long after the last change the pixels are counted. */
+const COUNT_MS = 400;
+
 /** @param {App} app @param {import("./prompting.js").Prompting} prompting */
 export function buildClasses(app, prompting) {
   const place = byId("classes");
@@ -22,12 +25,16 @@ export function buildClasses(app, prompting) {
     for (const element of place.querySelectorAll("button")) if (focused && element.getAttribute("aria-label") === focused) element.focus();
   };
   let timer = /** @type {any} */ (0);
-  const count = (wait = 400) => {
+  let turn = 0;
+  const count = () => {
     clearTimeout(timer);
-    timer = setTimeout(() => {
-      pixels = painter.plane && !painter.busy ? painter.count() : pixels;
+    const mine = ++turn;
+    timer = setTimeout(async () => {
+      const found = painter.busy ? null : await painter.count(() => mine === turn);
+      if (!found) return;
+      pixels = found;
       draw();
-    }, wait);
+    }, COUNT_MS);
   };
   /** @param {number} id */
   const choose = (id) => {
@@ -46,7 +53,11 @@ export function buildClasses(app, prompting) {
     else choose(id);
   });
   for (const name of ["class", "locks", "project"]) app.addEventListener(name, draw);
-  app.addEventListener("image", () => count(0));
+  app.addEventListener("image", () => {
+    pixels = new Map();
+    draw();
+    count();
+  });
   painter.addEventListener("edit", (/** @type {any} */ event) => event.detail.final && count());
   byId("add-class").addEventListener("click", () => void edit(app, null));
   draw();

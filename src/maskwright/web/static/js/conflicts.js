@@ -1,6 +1,5 @@
 // Two windows changed one image: nothing is overwritten before somebody has seen both.
 
-import { fetchLabels } from "./api.js";
 import { ask } from "./dialogs.js";
 import { h, say } from "./dom.js";
 import { differing, reconcile, wholeTile } from "./merge.js";
@@ -35,7 +34,7 @@ export function watchConflicts(app) {
 
 /** @param {App} app @param {string} id */
 async function settle(app, id) {
-  const theirs = await fetchLabels(id, app.info.wide);
+  const theirs = await app.shelf.labels(id);
   void app.saver.flush();
   const plane = app.painter.plane;
   if (app.loaded !== id || !plane) return;

@@ -24,9 +24,9 @@ export function buildHeader(app) {
     button({ name: "Settings", picture: "settings", onclick: () => void showSettings(app) }));
   byId("previous").append(button({ name: "Previous image", picture: "previous", key: keyOf("previous"), onclick: () => app.go(-1) }));
   byId("next").append(button({ name: "Next image", picture: "next", key: keyOf("next"), onclick: () => app.go(1) }));
-  const skip = button({ name: "Skip this image", words: "Skip", picture: "skipped", key: keyOf("skip"), onclick: () => app.mark("skipped") });
-  const done = button({ name: "Done, and on to the next unfinished image", words: "Done", picture: "check", key: keyOf("finish"), class: "main", onclick: () => app.mark("labelled") });
-  const reopen = button({ name: "Reopen: the image is to do again", words: "Reopen", picture: "started", onclick: () => app.mark("started") });
+  const skip = button({ name: "Skip this image", words: "Skip", picture: "skipped", key: keyOf("skip"), onclick: () => void app.mark("skipped") });
+  const done = button({ name: "Done, and on to the next unfinished image", words: "Done", picture: "check", key: keyOf("finish"), class: "main", onclick: () => void app.mark("labelled") });
+  const reopen = button({ name: "Reopen: the image is to do again", words: "Reopen", picture: "started", onclick: () => void app.mark("started") });
   byId("finish").append(reopen, skip, done);
 
   const arrange = () => {

@@ -143,6 +143,26 @@ export class History {
     this.#open = null;
   }
 
+  /**
+   * Undo the last command and hand it out, for another history of the same plane to replay; null where there is none.
+   * @returns {Command | null}
+   */
+  lift() {
+    this.undo();
+    return this.#undone.pop() ?? null;
+  }
+
+  /**
+   * Make a command one's own that another history handed out.
+   * @param {Command} command
+   */
+  replay(command) {
+    this.end();
+    this.#swap(command);
+    this.#done.push(command);
+    this.#undone = [];
+  }
+
   /** Answers the words of the command that was undone, or null. */
   undo() {
     this.abort();

@@ -123,7 +123,7 @@ function rowElement(row, known, colours) {
   const inside = [
     known?.querySelector("img") ?? h("img", { src: imageUrl(row.id, "thumb"), alt: "", loading: "lazy", decoding: "async", draggable: false }),
     h("div", { class: "words" },
-      h("b", { title: row.name }, row.name),
+      h("b", { title: row.name }, ...breakable(row.name)),
       h("div", { class: "under" }, h("span", { class: `status ${row.status}` }, icon(picture), word, row.problem && icon("warning", row.problem)),
       h("span", { class: "chips" }, chips, names.length > CHIPS && `+${names.length - CHIPS}`))),
   ];
@@ -132,6 +132,15 @@ function rowElement(row, known, colours) {
   element.setAttribute("aria-label", `${row.name}, ${word}${names.length ? `, ${names.join(", ")}` : ""}`);
   element.dataset.stamp = stamp;
   return element;
+}
+
+/**
+ * A name that goes to the next line before its ending, not within it.
+ * @param {string} name
+ */
+function breakable(name) {
+  const dot = name.lastIndexOf(".");
+  return dot > 0 ? [name.slice(0, dot), h("wbr"), name.slice(dot)] : [name];
 }
 
 /** @param {App} app @param {() => void} refresh */

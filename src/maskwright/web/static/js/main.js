@@ -9,6 +9,7 @@ import { byId, h, say } from "./dom.js";
 import { buildHeader } from "./header.js";
 import { nextUnfinished } from "./images.js";
 import { bindKeys } from "./keyboard.js";
+import { keyOf } from "./keymap.js";
 import { buildList } from "./list.js";
 import { Painter } from "./painter.js";
 import { buildMask, buildPrompts, buildTabs, buildView, maskCommands } from "./panels.js";
@@ -42,6 +43,8 @@ async function main() {
   bindStatus(app);
   bindWindow(app, prompting);
   app.addEventListener("clear", () => prompting.clear());
+  // One preview at a time: prompts are asked, and the smoothed class is no longer what is looked at.
+  prompting.addEventListener("change", () => prompting.session.active && commands.preview.on && (commands.previewSmooth(false), prompting.show()));
   app.addEventListener("returned", () => {
     void prompting.prepare();
     if (app.problem) retryImage(app);
@@ -105,6 +108,11 @@ function bindStatus(app) {
   painter.addEventListener("view", (event) => {
     byId("zoom").textContent = `${Math.round(/** @type {CustomEvent} */ (event).detail.scale * 100)} %`;
   });
+  painter.addEventListener("busy", (event) => {
+    const { what } = /** @type {CustomEvent} */ (event).detail;
+    byId("stage").setAttribute("aria-busy", String(what !== ""));
+    if (what) say(`${what[0].toUpperCase()}${what.slice(1)} … (${keyOf("cancel")} stops it)`);
+  });
   painter.addEventListener("notice", (event) => say(/** @type {CustomEvent} */ (event).detail.text, "warn"));
   painter.addEventListener("edit", (event) => {
     const { what, final, pixels } = /** @type {CustomEvent} */ (event).detail;
@@ -119,7 +127,7 @@ function bindWindow(app, prompting) {
   }
   addEventListener("beforeunload", (event) => {
     void app.saver.flush();
-    if (app.saver.unsaved) event.preventDefault();
+    if (app.saver.unsaved || app.painter.working) event.preventDefault();
   });
   document.addEventListener("visibilitychange", () => {
     if (document.visibilityState === "visible") void app.refresh().catch(() => {});

@@ -1,6 +1,6 @@
 /**
  * The painter: labels over a photo and the tools that change them. An EventTarget; its events are edit, prompt, mark,
- * view, hover, tool, radius, polygon, history and notice, each with a `detail`.
+ * view, hover, tool, radius, polygon, history, busy and notice, each with a `detail`.
  * Coordinates are image pixels, x to the right and y down; pixel (column c, row r) covers c <= x < c + 1.
  *
  * @typedef {import("./plane.js").Labels} Labels
@@ -14,15 +14,19 @@
  */
 import { colourTable } from "./colours.js";
 import * as commands from "./commands.js";
-import { flood, regionOf } from "./fill.js";
 import { History } from "./history.js";
+import { Labour } from "./labour.js";
 import { markAt } from "./marks.js";
 import { countLabels, makePlane } from "./plane.js";
 import { thumbnail } from "./raster.js";
 import { Surface } from "./surface.js";
 import { TOOLS } from "./tools.js";
 
+/** Tools that ask and change nothing: of use while a command is under way. */
+const ASKING = new Set(["click", "box", "scribble"]);
+
 export class Painter extends Surface {
+  #labour = new Labour();
   /** @type {History | null} */ #history = null;
   /** @type {Set<number>} */ #locks = new Set();
   #classId = 0;
@@ -33,19 +37,21 @@ export class Painter extends Surface {
 
   /**
    * Take a plane over; the last one's history, marks, preview, doubt and reference are forgotten.
-   * @param {Labels} data @param {number} w @param {number} h
+   * @param {Labels | null} data null while the labels are on their way @param {number} [w] @param {number} [h]
    */
-  setPlane(data, w, h) {
+  setPlane(data, w = 1, h = 1) {
     this.drop();
-    const history = new History(makePlane(data, w, h));
-    this.#history = history;
+    this.#labour.stop();
+    this.#labour.dropPreview();
+    this.#history = data && new History(makePlane(data, w, h));
     this.#untold = null;
     const marks = { points: [], boxes: [], strokes: [] };
-    Object.assign(this.scene, { plane: history.plane, reference: null, doubt: null, draft: null, marks });
+    Object.assign(this.scene, { plane: this.plane, reference: null, doubt: null, draft: null, marks });
     this.scene.setPreviews([]);
     this.scene.refresh();
-    this.imageSize = { w, h };
+    if (data) this.imageSize = { w, h };
     this.setTool(this.handName);
+    this.point();
     this.#tellHistory();
   }
 
@@ -55,6 +61,7 @@ export class Painter extends Surface {
    */
   replacePlane(data) {
     if (!this.#history) return;
+    this.#labour.stop();
     const { dirty } = this.#history;
     const unsaved = dirty.take();
     const rules = { ...this.#rules, locks: new Set() };
@@ -130,60 +137,71 @@ export class Painter extends Surface {
     this.#pressure = on;
   }
 
-  // Commands: each is one step of the history and answers how many pixels changed.
+  // Commands: each is one step of the history and answers how many pixels changed, or null where it was stopped;
+  // later, from another thread, where the plane is large.
+
+  /** Resolves when no command is under way. */
+  async settled() {
+    await this.#labour.settled;
+  }
 
   /** @param {Candidate} candidate @param {{over?: Over, replacing?: Region | null}} options */
-  commit(candidate, options = {}) {
+  async commit(candidate, options = {}) {
     if (this.#refused(candidate.classId)) return 0;
-    const pixels = this.#run("accept", (history) => commands.commit(history, this.#rules, candidate, options));
-    if (!pixels) this.#notice("Nothing changed: what lies there is this class, is locked, or has a higher priority.");
+    const size = Math.max(candidate.soft.length, options.replacing?.mask.length ?? 0);
+    const pixels = await this.#run("accept", "commit", [candidate, options], size);
+    if (pixels === 0) this.#notice("Nothing changed: what lies there is this class, is locked, or has a higher priority.");
     return pixels;
   }
 
   /** @param {number} px */
   grow(px) {
-    return this.#onClass("grow", (history, id) => commands.grow(history, this.#rules, id, px, this.#over));
+    return this.#onClass("grow", "grow", px, this.#over);
   }
 
   /** @param {number} px */
   shrink(px) {
-    return this.#onClass("shrink", (history, id) => commands.shrink(history, this.#rules, id, px));
+    return this.#onClass("shrink", "shrink", px);
   }
 
   /** @param {number | null} sigma pixels; null takes the preview away */
-  previewSmooth(sigma) {
-    this.setPreview(this.#history && sigma ? commands.smoothPreview(this.#history, this.#classId, sigma) : null);
+  async previewSmooth(sigma) {
+    const history = this.#history;
+    this.#labour.dropPreview();
+    if (!history || !sigma) return this.setPreview(null);
+    const found = await this.#labour.preview(history, this.#classId, sigma);
+    if (found !== undefined && this.#history === history) this.setPreview(found);
   }
 
   /** @param {number} sigma pixels */
   smooth(sigma) {
-    return this.#onClass("smooth", (history, id) => commands.smooth(history, this.#rules, id, sigma));
+    return this.#onClass("smooth", "smooth", sigma);
   }
 
   fillHoles() {
-    return this.#onClass("fill holes", (history, id) => commands.fillHoles(history, this.#rules, id));
+    return this.#onClass("fill holes", "fillHoles");
   }
 
   /** @param {number} px pieces of fewer pixels go to what lies around them */
   dropSpecks(px) {
-    return this.#onClass("drop specks", (history, id) => commands.dropSpecks(history, this.#rules, id, px));
+    return this.#onClass("drop specks", "dropSpecks", px);
   }
 
   /** @param {Labels} data a plane of the same size @param {{over?: Over}} options */
   copyFrom(data, options = {}) {
-    return this.#run("copy", (history) => commands.copyFrom(history, this.#rules, this.#fitting(data), options));
+    return this.#run("copy", "copyFrom", [this.#fitting(data), options]);
   }
 
   /** @param {number} [classId] everything that is not locked where none is given */
-  clear(classId) {
+  async clear(classId) {
     if (classId !== undefined && this.#refused(classId)) return 0;
-    return this.#run("clear", (history) => commands.relabel(history, this.#rules, classId ?? null));
+    return this.#run("clear", "relabel", [classId ?? null], 0);
   }
 
   /** @param {number} from @param {number} to */
-  relabel(from, to) {
+  async relabel(from, to) {
     if (this.#refused(from) || this.#refused(to)) return 0;
-    return this.#run("relabel", (history) => commands.relabel(history, this.#rules, from, to));
+    return this.#run("relabel", "relabel", [from, to], 0);
   }
 
   /** Answers the words of what was undone, or null. */
@@ -197,7 +215,7 @@ export class Painter extends Surface {
   }
 
   get canUndo() {
-    return this.#history?.canUndo ?? false;
+    return this.#labour.busy || (this.#history?.canUndo ?? false);
   }
 
   get canRedo() {
@@ -209,11 +227,11 @@ export class Painter extends Surface {
     return this.hand.finish?.() ?? false;
   }
 
-  /** Drop what is being drawn; answers whether there was anything. */
+  /** Drop what is being drawn, or stop the command that is under way; answers whether there was anything. */
   cancel() {
     const { busy } = this;
     this.drop();
-    return busy;
+    return this.#labour.stop() || busy;
   }
 
   /** Take back a polygon's last corner; answers whether there was one. */
@@ -222,7 +240,17 @@ export class Painter extends Surface {
   }
 
   get busy() {
-    return this.hand.busy ?? false;
+    return this.working || (this.hand.busy ?? false);
+  }
+
+  /** Whether a command is under way. */
+  get working() {
+    return this.#labour.busy;
+  }
+
+  destroy() {
+    this.#labour.close();
+    super.destroy();
   }
 
   /**
@@ -247,11 +275,11 @@ export class Painter extends Surface {
 
   /**
    * The connected piece of a class under a point.
-   * @param {number} classId @param {number} x @param {number} y @returns {Region | null}
+   * @param {number} classId @param {number} x @param {number} y @returns {Promise<Region | null>}
    */
-  region(classId, x, y) {
-    if (!this.plane || this.idAt(x, y) !== classId) return null;
-    return regionOf(flood(this.plane, Math.floor(x), Math.floor(y), true));
+  async region(classId, x, y) {
+    if (!this.#history || this.idAt(x, y) !== classId) return null;
+    return this.#labour.region(this.#history, Math.floor(x), Math.floor(y));
   }
 
   /**
@@ -266,11 +294,17 @@ export class Painter extends Surface {
   }
 
   /**
-   * Pixels by label.
-   * @returns {Map<number, number>}
+   * Pixels by label, counted without holding the page up; null where `wanted` says that nobody asks any more.
+   * @param {() => boolean} wanted @returns {Promise<Map<number, number> | null>}
    */
-  count() {
-    return this.plane ? countLabels(this.plane) : new Map();
+  async count(wanted = () => true) {
+    const { plane } = this;
+    let found = new Map();
+    for (found of plane ? countLabels(plane) : []) {
+      await new Promise((later) => setTimeout(later));
+      if (this.plane !== plane || !wanted()) return null;
+    }
+    return found;
   }
 
   /**
@@ -291,7 +325,7 @@ export class Painter extends Surface {
 
   /** @protected */
   get ready() {
-    return this.#history !== null;
+    return this.#history !== null && (!this.#labour.busy || ASKING.has(this.handName));
   }
 
   get #rules() {
@@ -318,6 +352,7 @@ export class Painter extends Surface {
       emit: (name, detail) => this.emit(name, detail),
       edited: (what, pixels, final) => this.#edited(what, pixels, final),
       refused: (label) => this.#refused(label),
+      fill: (x, y, label) => void this.#run("fill", "fill", [x, y, label, this.#over]),
       hit: ({ sx, sy }) => markAt(this.scene.marks, this.scene.view, { x: sx, y: sy }),
       pan: (dx, dy) => this.panBy(dx, dy),
     };
@@ -340,24 +375,45 @@ export class Painter extends Surface {
     this.emit("notice", { text });
   }
 
-  /** @param {string} what @param {(history: History) => number} command */
-  #run(what, command) {
-    if (!this.#history) return 0;
+  /**
+   * @param {string} what @param {import("./labour.js").Name} name @param {any[]} values after the history and the rules
+   * @param {number} [size] pixels that it works on, where it is not the whole plane; 0 for what takes no longer than
+   *   handing the plane to another thread
+   */
+  async #run(what, name, values, size) {
+    const history = this.#history;
+    if (!history) return 0;
     this.drop();
-    const pixels = command(this.#history);
+    const found = this.#labour.run(history, name, this.#rules, values, size);
+    const later = typeof found !== "number";
+    if (later) this.#tellBusy(what);
+    const pixels = later ? await found : found;
+    if (later) this.#tellBusy(what);
+    if (pixels === null) {
+      if (this.#history === history) this.#notice(`Stopped: ${what} changed nothing.`);
+      return null;
+    }
     this.#edited(what, pixels, true);
     return pixels;
   }
 
-  /** @param {string} what @param {(history: History, classId: number) => number} command */
-  #onClass(what, command) {
+  /** @param {string} what */
+  #tellBusy(what) {
+    this.emit("busy", { what: this.#labour.busy ? what : "" });
+    this.point();
+  }
+
+  /** @param {string} what @param {import("./labour.js").Name} name @param {any[]} values after the class */
+  async #onClass(what, name, ...values) {
     if (this.#refused(this.#classId)) return 0;
-    return this.#run(what, (history) => command(history, this.#classId));
+    return this.#run(what, name, [this.#classId, ...values]);
   }
 
   /** @param {"undo" | "redo"} way */
   #travel(way) {
     this.drop();
+    // What is under way has changed nothing yet: taking it back is not letting it happen.
+    if (this.#labour.stop()) return null;
     const what = this.#history?.[way]() ?? null;
     if (what) this.#edited(way, 0, true);
     return what;
@@ -368,6 +424,7 @@ export class Painter extends Surface {
     this.soon();
     this.#untold = final ? null : { what, pixels };
     if (!final) return;
+    this.point();
     this.emit("edit", { what, pixels, final });
     this.#tellHistory();
   }

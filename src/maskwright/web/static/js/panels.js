@@ -1,6 +1,5 @@
 // The tabs under the classes, and the first two of them: the prompts given so far, and what can be done to the mask.
 
-import { fetchLabels } from "./api.js";
 import { byId, choice, h, icon, say, slider } from "./dom.js";
 import { neighbour } from "./images.js";
 import { keyOf } from "./keymap.js";
@@ -86,26 +85,44 @@ export function buildPrompts(prompting) {
  */
 export function maskCommands(app) {
   const { painter, settings } = app;
+  /** The smoothed class is shown before it is painted. */
+  const preview = Object.assign(new EventTarget(), { on: false });
+  /** @param {boolean} on */
+  const look = (on) => {
+    if (!on && !preview.on) return false;
+    preview.on = on && app.loaded !== null;
+    void painter.previewSmooth(preview.on ? settings.values.sigma : null);
+    preview.dispatchEvent(new Event("change"));
+    return true;
+  };
   const name = () => app.info.classes.find(({ id }) => id === painter.classId)?.name ?? "";
-  /** @param {() => number} act @param {string} words */
-  const run = (act, words) => {
+  /** @param {() => Promise<number|null>} act @param {string} words */
+  const run = async (act, words) => {
     if (app.loaded === null) return;
     app.activity.click();
-    const pixels = act();
-    if (pixels) say(`${words} ${name()}: ${pixels.toLocaleString("en")} pixels.`);
-    else say(`${words} ${name()}: nothing to change.`);
+    const what = `${words} ${name()}`;
+    const pixels = await act();
+    if (pixels) say(`${what}: ${pixels.toLocaleString("en")} pixels.`);
+    else if (pixels === 0) say(`${what}: nothing to change.`);
   };
-  return {
+  const commands = {
     grow: () => run(() => painter.grow(settings.values.growPx), "Grow"),
     shrink: () => run(() => painter.shrink(settings.values.growPx), "Shrink"),
-    smooth: () => run(() => painter.smooth(settings.values.sigma), "Smooth"),
+    smooth: () => {
+      look(false);
+      return run(() => painter.smooth(settings.values.sigma), "Smooth");
+    },
+    preview,
+    previewSmooth: look,
+    /** Paint what is previewed; answers whether there was anything. */
+    acceptPreview: () => preview.on && (void commands.smooth(), true),
     holes: () => run(() => painter.fillHoles(), "Fill holes of"),
     specks: () => run(() => painter.dropSpecks(settings.values.speckPx), "Drop specks of"),
     clearClass: () => run(() => painter.clear(painter.classId), "Clear"),
-    clearAll: () => {
+    clearAll: async () => {
       app.emit("clear");
-      const pixels = app.loaded ? painter.clear() : 0;
-      say(pixels ? `The mask is cleared: ${pixels.toLocaleString("en")} pixels. Undo brings it back.` : "There is nothing to clear.");
+      const pixels = app.loaded ? await painter.clear() : 0;
+      if (pixels !== null) say(pixels ? `The mask is cleared: ${pixels.toLocaleString("en")} pixels. Undo brings it back.` : "There is nothing to clear.");
     },
     copyPrevious: async () => {
       const before = neighbour(app.rows, app.id, -1);
@@ -113,12 +130,13 @@ export function maskCommands(app) {
       const row = app.row(before);
       if (!row || !now) return say("There is no image before this one.", "warn");
       if (row.w !== now.w || row.h !== now.h) return say(`${row.name} is ${row.w} x ${row.h} pixels, this image ${now.w} x ${now.h}; only masks of equal size can be copied.`, "warn");
-      const labels = await fetchLabels(row.id, app.info.wide);
+      const labels = await app.shelf.labels(row.id);
       if (app.loaded !== now.id) return;
-      const pixels = painter.copyFrom(labels.plane);
-      say(pixels ? `Copied the mask of ${row.name}: ${pixels.toLocaleString("en")} pixels changed.` : `The mask of ${row.name} changes nothing here.`);
+      const pixels = await painter.copyFrom(labels.plane);
+      if (pixels !== null) say(pixels ? `Copied the mask of ${row.name}: ${pixels.toLocaleString("en")} pixels changed.` : `The mask of ${row.name} changes nothing here.`);
     },
   };
+  return commands;
 }
 
 /** @param {App} app @param {ReturnType<typeof maskCommands>} commands */
@@ -128,23 +146,19 @@ export function buildMask(app, commands) {
   /** @param {string} words @param {string} key @param {() => void} act @param {string} title */
   const button = (words, key, act, title) => h("button", { type: "button", title: key ? `${title} (${keyOf(key)})` : title, onclick: act }, words);
   const grow = slider({ name: "Pixels", min: 1, max: 20, step: 1, value: values.growPx, show: (px) => `${px} px`, oninput: (px) => settings.set("growPx", px) });
-  const preview = h("input", { type: "checkbox" });
+  const preview = h("input", { type: "checkbox", onchange: () => commands.previewSmooth(preview.checked) });
   const sigma = slider({
     name: "Sigma", min: 0.5, max: 15, step: 0.5, value: values.sigma, show: (value) => value.toFixed(1),
     oninput: (value) => {
       settings.set("sigma", value);
-      if (preview.checked) painter.previewSmooth(value);
+      if (preview.checked) commands.previewSmooth(true);
     },
   });
-  const showSmooth = () => painter.previewSmooth(preview.checked && app.loaded ? settings.values.sigma : null);
-  preview.addEventListener("change", showSmooth);
-  app.addEventListener("class", () => preview.checked && showSmooth());
-  app.addEventListener("opening", () => { preview.checked = false; });
-  const smooth = () => {
-    preview.checked = false;
-    painter.previewSmooth(null);
-    commands.smooth();
-  };
+  const again = () => commands.preview.on && commands.previewSmooth(true);
+  commands.preview.addEventListener("change", () => { preview.checked = commands.preview.on; });
+  app.addEventListener("class", again);
+  app.addEventListener("opening", () => commands.previewSmooth(false));
+  painter.addEventListener("edit", (event) => /** @type {CustomEvent} */ (event).detail.final && again());
   const specks = slider({ name: "Below", min: 4, max: 2000, step: 4, value: values.speckPx, show: (px) => `${px} px²`, oninput: (px) => settings.set("speckPx", px) });
   const rest = h("input", { type: "checkbox", checked: values.rest_is_background, onchange: () => settings.set("rest_is_background", rest.checked) });
   const current = h("p", { class: "quiet" });
@@ -156,7 +170,7 @@ export function buildMask(app, commands) {
   const background = app.info.background;
   byId("panel-mask").append(current,
     part("Edge", h("div", { class: "buttons" }, button("Grow", "grow", commands.grow, "Grow the class"), button("Shrink", "shrink", commands.shrink, "Shrink the class")), grow.element),
-    part("Smooth", h("div", { class: "buttons" }, h("label", { class: "check" }, preview, "Preview"), button("Smooth", "smooth", smooth, "Gaussian smoothing of the edge")), sigma.element),
+    part("Smooth", h("div", { class: "buttons" }, h("label", { class: "check" }, preview, "Preview"), button("Smooth", "smooth", () => void commands.smooth(), "Gaussian smoothing of the edge")), sigma.element),
     part("Clean", h("div", { class: "buttons" }, button("Fill holes", "holes", commands.holes, "Holes of the class are filled"), button("Drop specks", "specks", commands.specks, "Small pieces go to what surrounds them")), specks.element),
     part("Whole mask", h("div", { class: "buttons" },
       button("Copy previous", "copy-previous", () => void commands.copyPrevious(), "The mask of the image before"),
@@ -177,7 +191,8 @@ export function buildView(app) {
   });
   /** @param {"opacity"|"brightness"|"contrast"|"heat"} name @param {string} words @param {number} min @param {number} max */
   const part = (name, words, min, max) => slider({ name: words, min, max, step: 0.05, value: values[name], show: (value) => `${Math.round(value * 100)} %`, oninput: (value) => settings.set(name, value) });
-  const sliders = { opacity: part("opacity", "Opacity", 0, 1), brightness: part("brightness", "Brightness", 0.3, 3), contrast: part("contrast", "Contrast", 0.3, 3), heat: part("heat", "Doubt", 0, 1) };
+  const sliders = { opacity: part("opacity", "Opacity", 0, 1), brightness: part("brightness", "Brightness", 0.3, 3), contrast: part("contrast", "Contrast", 0.3, 3), heat: part("heat", "Unsure", 0, 1) };
+  sliders.heat.element.title = "How strongly the unsure regions of a proposal are shown";
   /** @param {"overlay"|"pattern"} name @param {string} words */
   const check = (name, words) => {
     const input = h("input", { type: "checkbox", checked: values[name], onchange: () => settings.set(name, input.checked) });

@@ -136,17 +136,24 @@ export function maskSpans(mask, box, emit) {
   }
 }
 
+const STEP = 1 << 20;
+
 /**
- * Pixels by label.
- * @param {Plane} plane @returns {Map<number, number>}
+ * Pixels by label, a megapixel at a time: what is yielded on the way has been counted so far.
+ * @param {Plane} plane @returns {Generator<Map<number, number>, void>}
  */
-export function countLabels(plane) {
-  const counts = new Float64Array(plane.data instanceof Uint16Array ? 65536 : 256);
-  for (let i = 0; i < plane.data.length; i++) counts[plane.data[i]]++;
+export function* countLabels({ data }) {
   /** @type {Map<number, number>} */
-  const found = new Map();
-  counts.forEach((pixels, label) => pixels && found.set(label, pixels));
-  return found;
+  const counts = new Map();
+  for (let at = 0; at < data.length; at += STEP) {
+    const part = data.subarray(at, at + STEP);
+    for (let i = 0; i < part.length; ) {
+      const [start, label] = [i, part[i]];
+      while (part[i] === label) i++;
+      counts.set(label, (counts.get(label) ?? 0) + i - start);
+    }
+    yield counts;
+  }
 }
 
 /** Which tiles are not saved yet. */

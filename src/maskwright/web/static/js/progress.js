@@ -16,10 +16,11 @@ export function buildProgress(app, proposal, prompting) {
   const curve = h("div", { class: "curve" });
   const queue = h("p", { class: "quiet" });
   const draw = () => {
-    const { budget } = app.info;
+    const now = countsOf(app.rows);
+    // Times are the server's, and a little late; how many are done is known here.
+    const budget = { ...app.info.budget, labelled: now.labelled, left: now.unlabelled + now.started };
     facts.replaceChildren(...budgetFacts(budget).flatMap(({ name, value, hint }) => [h("div", { title: hint }, h("dt", {}, name), h("dd", {}, value))]));
     facts.setAttribute("aria-label", budgetSentence(budget));
-    const now = countsOf(app.rows);
     counts.textContent = `${now.started} started, ${now.unlabelled} to do, ${now.skipped} skipped.`;
     curve.replaceChildren(...learningCurve(app));
   };
@@ -58,30 +59,38 @@ function learningCurve(app) {
 
 /** @param {App} app @param {HTMLElement} words */
 function queuePart(app, words) {
-  const ask = async () => {
+  const button = h("button", { type: "button", title: "Orders the list by what a model would learn most from", onclick: () => void ask(true) }, "Suggest an order");
+  /** @param {boolean} anew whether to rank the images now, or to hear how far that is */
+  const ask = async (anew) => {
     try {
-      const { state, ids, message } = await json(`/api/queue${app.queue ? "" : "?method=mixed"}`);
-      if (state === "ready" && ids) {
-        app.queue = ids;
-        app.emit("rows");
-        words.textContent = message || `${ids.length} images are suggested, the most useful first.`;
-      } else if (state === "running") {
+      const { state, ids, message } = await json(`/api/queue${anew ? "?method=mixed" : ""}`);
+      button.disabled = state === "running";
+      if (state === "running") {
         words.textContent = "Looking for the images that teach most …";
-        setTimeout(() => void ask(), POLL_MS);
+        setTimeout(() => void ask(false), POLL_MS);
+      } else if (state === "ready") {
+        app.queue = ids;
+        app.settings.set("order", "suggested");
+        byId("order").value = "suggested";
+        app.emit("rows");
+        words.textContent = message || queueWords(ids.length, app.info.suggestion);
       } else words.textContent = message || "No suggestion yet.";
     } catch (error) {
+      button.disabled = false;
       words.textContent = error instanceof Error ? error.message : String(error);
     }
   };
-  const begin = () => {
-    app.queue = null;
-    app.settings.set("order", "suggested");
-    byId("order").value = "suggested";
-    void ask();
-  };
-  app.addEventListener("order", () => app.settings.values.order === "suggested" && !app.queue && void ask());
-  if (app.settings.values.order === "suggested") queueMicrotask(() => !app.queue && void ask());
-  return h("fieldset", {}, h("legend", {}, "Label these next"), words, h("div", { class: "buttons" }, h("button", { type: "button", title: "Orders the list by what a model would learn most from", onclick: begin }, "Suggest an order")));
+  const wanted = () => app.settings.values.order === "suggested" && !app.queue && void ask(true);
+  app.addEventListener("order", wanted);
+  queueMicrotask(wanted);
+  return h("fieldset", {}, h("legend", {}, "Label these next"), words, h("div", { class: "buttons" }, button));
+}
+
+/** @param {number} count @param {string|null} run */
+function queueWords(count, run) {
+  if (!count) return "Every image is labelled or skipped.";
+  const how = run ? `by what ${run} is unsure of and by what is rare or new` : "by how different they look; a run that proposes masks would know better";
+  return `${count === 1 ? "One image is" : `${count} images are`} suggested, ${how}. The list begins with the most useful one.`;
 }
 
 /**
@@ -117,7 +126,7 @@ function runPart(app, proposal) {
 function trainingPart(app, proposal, prompting) {
   const { settings } = app;
   const recipe = h("input", { type: "text", value: settings.values.recipe, list: "recipes", "aria-label": "Recipe", autocomplete: "off" });
-  const minutes = h("input", { type: "number", min: 1, max: 10000, value: settings.values.minutes, "aria-label": "Minutes" });
+  const minutes = h("input", { type: "number", min: 0.1, max: 10000, step: "any", value: settings.values.minutes, "aria-label": "Minutes" });
   const start = h("button", { type: "submit", class: "main" }, "Train");
   const stop = h("button", { type: "button", hidden: true }, "Stop");
   const bar = h("progress", { max: 1, hidden: true, "aria-label": "Training" });
@@ -131,7 +140,9 @@ function trainingPart(app, proposal, prompting) {
     start.disabled = running;
     stop.hidden = !running;
     bar.hidden = !running;
-    bar.value = state.share ?? 0;
+    // Until the first epoch nobody knows how far it is: the bar moves by itself.
+    if (state.share) bar.value = state.share;
+    else bar.removeAttribute("value");
     words.textContent = trainingWords(state);
     words.className = state.state === "failed" ? "trouble" : "quiet";
     log.textContent = (state.log ?? []).join("\n");

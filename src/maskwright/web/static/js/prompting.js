@@ -29,6 +29,8 @@ export class Prompting extends EventTarget {
     this.prompters = app.info.prompters;
     /** What the prompter is doing with this image. */
     this.image = { state: "waiting", message: "" };
+    /** Whether clicks and strokes are off the object: for fingers and pens, which have no right button. */
+    this.takesAway = false;
     this.watch = /** @type {any} */ (0);
     this.waited = 0;
     app.leaving.push(() => this.leave());
@@ -130,6 +132,12 @@ export class Prompting extends EventTarget {
 
   // Prompts --------------------------------------------------------------------------------------------------------
 
+  /** @param {boolean} takesAway */
+  takeAway(takesAway) {
+    this.takesAway = takesAway;
+    this.changed();
+  }
+
   /**
    * One prompt after the other: where each is an object of its own, the one before has to be answered first.
    * @param {Item} item
@@ -137,7 +145,8 @@ export class Prompting extends EventTarget {
   take(item) {
     this.app.activity.beat();
     this.app.activity.click();
-    this.turn = this.turn.then(() => this.place(item));
+    const meant = item.kind === "box" || !this.takesAway ? item : { ...item, positive: !item.positive };
+    this.turn = this.turn.then(() => this.place(meant));
     return this.turn;
   }
 
@@ -149,7 +158,12 @@ export class Prompting extends EventTarget {
       if (this.session.accepted) this.accept();
       else this.clear();
     }
-    if (!this.session.active) this.session.begin(this.painter.classId, this.baseOf(item));
+    if (!this.session.active) {
+      const { id } = this.app;
+      const base = await this.baseOf(item);
+      if (this.app.id !== id) return;
+      this.session.begin(this.painter.classId, base);
+    }
     if (!wanted && !this.session.answerable) {
       say("There is nothing to remove here: click on the object first, or point at a labelled region.", "warn");
       return;
@@ -162,7 +176,7 @@ export class Prompting extends EventTarget {
    * The accepted mask that a first click points at: the click corrects it.
    * @param {Item} item
    */
-  baseOf(item) {
+  async baseOf(item) {
     if (item.kind === "box") return null;
     const [x, y] = item.kind === "point" ? [item.x, item.y] : item.points[0];
     const id = this.painter.idAt(Math.floor(x), Math.floor(y));
@@ -171,7 +185,6 @@ export class Prompting extends EventTarget {
     if (item.positive && id !== this.painter.classId) return null;
     if (id !== this.painter.classId) this.painter.setClass(id);
     this.app.emit("class");
-    this.session.classId = id;
     return this.painter.region(id, Math.floor(x), Math.floor(y));
   }
 
@@ -264,17 +277,18 @@ export class Prompting extends EventTarget {
     this.changed();
   }
 
-  /** Paint the chosen candidate. */
-  accept() {
+  /** Paint the chosen candidate; answers whether there was one. */
+  accept(words = "Accepted") {
     const { session } = this;
     const { accepted } = session;
     if (!session.active || !accepted) return false;
     const { classId, base } = session;
     const over = /** @type {any} */ (this.app.settings.values.over);
     const options = base ? { over, replacing: base } : { over };
-    const pixels = this.painter.commit({ ...accepted, threshold: this.threshold, classId }, options);
     const name = this.app.info.classes.find(({ id }) => id === classId)?.name ?? "";
-    if (pixels) say(`Accepted as ${name}: ${pixels.toLocaleString("en")} pixels changed.`);
+    void this.painter.commit({ ...accepted, threshold: this.threshold, classId }, options).then((pixels) => {
+      if (pixels) say(`${words} as ${name}: ${pixels.toLocaleString("en")} pixels changed.`);
+    });
     this.clear();
     return true;
   }
@@ -298,6 +312,7 @@ export class Prompting extends EventTarget {
 
   clear() {
     const had = this.session.active;
+    this.takesAway = false;
     this.asking?.abort();
     this.session.begin(this.painter.classId);
     this.redraw();
@@ -306,8 +321,7 @@ export class Prompting extends EventTarget {
 
   /** The image is left: what was on screen as a candidate is kept, as a person expects. */
   leave() {
-    if (this.session.state === "answered" && this.accept()) say("The open candidate was accepted.");
-    else this.clear();
+    if (this.session.state !== "answered" || !this.accept("The open candidate was accepted")) this.clear();
   }
 }
 

@@ -1,6 +1,6 @@
 // What a run proposes for an image: seen first, then accepted whole or by class, or rejected; and where it is unsure.
 
-import { ApiError, fetchProposal } from "./api.js";
+import { ApiError } from "./api.js";
 import { byId, say } from "./dom.js";
 
 /** @typedef {import("./app.js").App} App */
@@ -14,7 +14,7 @@ export class Proposal {
   constructor(app, prompting) {
     this.app = app;
     this.prompting = prompting;
-    /** @type {{id: string, plane: Labels, doubt: Uint8Array, width: number}|null} */
+    /** @type {{id: string, plane: Labels, doubt: Uint8Array, candidates: Candidate[]}|null} */
     this.found = null;
     this.visible = false;
     this.doubtful = false;
@@ -25,8 +25,8 @@ export class Proposal {
     app.addEventListener("opening", () => this.reset());
     app.addEventListener("image", () => void this.fetch());
     app.addEventListener("class", () => this.draw());
-    byId("proposal-all").addEventListener("click", () => this.acceptAll());
-    byId("proposal-class").addEventListener("click", () => this.acceptClass());
+    byId("proposal-all").addEventListener("click", () => void this.acceptAll());
+    byId("proposal-class").addEventListener("click", () => void this.acceptClass());
     byId("proposal-reject").addEventListener("click", () => this.reject());
     byId("proposal-doubt").addEventListener("click", () => this.toggleDoubt());
     byId("proposal-show").addEventListener("click", () => this.toggle());
@@ -48,7 +48,7 @@ export class Proposal {
     this.words = `${app.info.suggestion} looks at this image …`;
     this.draw();
     try {
-      const found = await fetchProposal(id, app.info.wide);
+      const found = await app.shelf.proposal(id, app.info.classes.map((row) => row.id));
       if (app.loaded !== id) return;
       if (!found) return this.later(id);
       this.found = { id, ...found };
@@ -74,7 +74,7 @@ export class Proposal {
   /** @param {boolean} visible */
   show(visible) {
     this.visible = visible && this.found !== null;
-    if (this.visible && this.found) this.app.painter.setPreview(candidates(this.found.plane, this.found.width, this.app.info.classes.map(({ id }) => id)));
+    if (this.visible && this.found) this.app.painter.setPreview(this.found.candidates);
     else this.prompting.show();
     this.draw();
   }
@@ -90,21 +90,22 @@ export class Proposal {
     this.draw();
   }
 
-  acceptAll() {
+  async acceptAll() {
     if (!this.found) return;
-    const pixels = this.app.painter.copyFrom(this.found.plane, { over: "unlabelled" });
+    const done = this.app.painter.copyFrom(this.found.plane, { over: "unlabelled" });
     this.app.activity.click();
     this.show(false);
-    say(`Accepted the proposal: ${pixels.toLocaleString("en")} unlabelled pixels are labelled now.`);
+    const pixels = await done;
+    if (pixels !== null) say(`Accepted the proposal: ${pixels.toLocaleString("en")} unlabelled pixels are labelled now.`);
   }
 
-  acceptClass() {
+  async acceptClass() {
     if (!this.found) return;
     const { painter, info } = this.app;
-    const [one] = candidates(this.found.plane, this.found.width, [painter.classId]);
-    const pixels = one ? painter.commit(one, { over: "unlabelled" }) : 0;
+    const one = this.found.candidates.find(({ classId }) => classId === painter.classId);
     this.app.activity.click();
-    say(`Accepted ${info.classes.find(({ id }) => id === painter.classId)?.name}: ${pixels.toLocaleString("en")} pixels.`);
+    const pixels = one ? await painter.commit(one, { over: "unlabelled" }) : 0;
+    if (pixels !== null) say(`Accepted ${info.classes.find(({ id }) => id === painter.classId)?.name}: ${pixels.toLocaleString("en")} pixels.`);
   }
 
   reject() {
@@ -116,41 +117,11 @@ export class Proposal {
   draw() {
     const bar = byId("proposal");
     bar.hidden = !this.found && !this.words;
-    byId("proposal-words").textContent = this.words || `${this.app.info.suggestion} proposes a mask`;
+    byId("proposal-words").textContent = this.words || (this.found ? `${this.app.info.suggestion} proposes a mask` : "");
     for (const name of ["all", "class", "reject", "doubt", "show"]) byId(`proposal-${name}`).hidden = !this.found;
     byId("proposal-reject").hidden = !this.visible;
     byId("proposal-show").textContent = this.visible ? "Hide" : "Show";
     byId("proposal-class").textContent = `Accept ${this.app.info.classes.find(({ id }) => id === this.app.painter.classId)?.name ?? "class"}`;
     byId("proposal-doubt").setAttribute("aria-pressed", String(this.doubtful));
   }
-}
-
-/**
- * A plane of labels as one candidate for each class, cut to where the class is.
- * @param {Labels} plane @param {number} width @param {number[]} ids @returns {Candidate[]}
- */
-export function candidates(plane, width, ids) {
-  /** @type {Map<number, {x0: number, y0: number, x1: number, y1: number}>} */
-  const boxes = new Map();
-  for (let at = 0, y = 0; at < plane.length; y += 1) {
-    for (let x = 0; x < width; x += 1, at += 1) {
-      const id = plane[at];
-      const box = boxes.get(id);
-      if (!box) boxes.set(id, { x0: x, y0: y, x1: x, y1: y });
-      else {
-        if (x < box.x0) box.x0 = x;
-        if (x > box.x1) box.x1 = x;
-        box.y1 = y;
-      }
-    }
-  }
-  return ids.filter((id) => boxes.has(id)).map((id) => {
-    const { x0, y0, x1, y1 } = /** @type {{x0: number, y0: number, x1: number, y1: number}} */ (boxes.get(id));
-    const [w, tall] = [x1 - x0 + 1, y1 - y0 + 1];
-    const soft = new Uint8Array(w * tall);
-    for (let y = 0; y < tall; y += 1) {
-      for (let x = 0; x < w; x += 1) if (plane[(y0 + y) * width + x0 + x] === id) soft[y * w + x] = 255;
-    }
-    return { x: x0, y: y0, w, h: tall, soft, threshold: 0.5, classId: id };
-  });
 }

@@ -6,7 +6,7 @@
  * @typedef {{runs: Int32Array, pieces: Int32Array, areas: Float64Array}} Pieces
  *   runs: row, x0, x1; pieces: one number a run
  */
-import { labelsLike, maskSpans } from "./plane.js";
+import { labelsLike, maskOf, maskSpans } from "./plane.js";
 
 /**
  * Connected pieces of a mask, by runs.
@@ -136,3 +136,29 @@ export function surroundings(plane, lost, box, label, ignore) {
 }
 
 const SIDES = [[0, -1], [-1, 0], [1, 0], [0, 1]];
+
+/**
+ * A plane of labels as one certain candidate for each class that it holds, cut to where the class is.
+ * @param {import("./plane.js").Labels} plane @param {number} width @param {number[]} ids
+ * @returns {import("./compose.js").Candidate[]}
+ */
+export function candidatesOf(plane, width, ids) {
+  /** @type {Map<number, {x0: number, y0: number, x1: number, y1: number}>} */
+  const boxes = new Map();
+  for (let at = 0; at < plane.length; ) {
+    const [id, x, y] = [plane[at], at % width, Math.floor(at / width)];
+    const row = (y + 1) * width;
+    const start = at;
+    while (at < row && plane[at] === id) at++;
+    const box = boxes.get(id) ?? { x0: x, y0: y, x1: x, y1: y };
+    boxes.set(id, { x0: Math.min(box.x0, x), y0: box.y0, x1: Math.max(box.x1, x + at - start), y1: y + 1 });
+  }
+  return ids.flatMap((id) => {
+    const found = boxes.get(id);
+    if (!found) return [];
+    const box = { x: found.x0, y: found.y0, w: found.x1 - found.x0, h: found.y1 - found.y0 };
+    const soft = maskOf({ data: plane, width, height: plane.length / width }, id, box);
+    for (let i = 0; i < soft.length; i++) soft[i] *= 255;
+    return [{ ...box, soft, threshold: 0.5, classId: id }];
+  });
+}

@@ -7,9 +7,9 @@
  * @typedef {import("./plane.js").Box} Box
  * @typedef {import("./compose.js").ClassRow} ClassRow
  * @typedef {import("./scene.js").Display} Display
+ * @typedef {import("./photo.js").Photo} Photo
  */
 import { listen } from "./gestures.js";
-import { Photo } from "./photo.js";
 import { Scene } from "./scene.js";
 import { centreView, clampView, fitView, panBy, pinch, showView, toImage, toScreen, zoomAt } from "./view.js";
 
@@ -50,24 +50,17 @@ export class Surface extends EventTarget {
 
   /**
    * Show a photo; a small one may come first and the whole one follow with `keepView`.
-   * @param {ImageBitmap | null} bitmap of any resolution; the painter closes it
-   * @param {number} w of the image @param {number} h @param {{keepView?: boolean}} options
+   * Answers the one before, for the caller to keep or to close.
+   * @param {Photo | null} photo @param {{keepView?: boolean}} options
    */
-  async setImage(bitmap, w = 1, h = 1, { keepView = false } = {}) {
-    const photo = bitmap && new Photo(bitmap, w, h);
-    this.scene.photo?.close();
+  setImage(photo, { keepView = false } = {}) {
+    const before = this.scene.photo;
     this.scene.photo = photo;
     this.scene.refresh(["photo"]);
-    if (photo) this.imageSize = { w, h };
+    if (photo) this.imageSize = { w: photo.width, h: photo.height };
     if (!keepView) this.fit();
     this.soon();
-    while (photo && this.scene.photo === photo) {
-      await new Promise((later) => (window.requestIdleCallback ?? setTimeout)(later));
-      if (!(await photo.halve())) break;
-    }
-    if (!photo || this.scene.photo !== photo) return;
-    this.scene.refresh(["photo"]);
-    this.soon();
+    return before;
   }
 
   /** @protected */
@@ -238,6 +231,14 @@ export class Surface extends EventTarget {
     this.hand.cancel?.();
     this.#keyDown = false;
     this.soon();
+  }
+
+  /**
+   * Show and tell what is under the pointer now.
+   * @protected
+   */
+  point() {
+    this.#hovered();
   }
 
   /**

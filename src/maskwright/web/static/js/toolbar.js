@@ -66,12 +66,20 @@ function buildOptions(app, prompting) {
     choices: [["one", "one object", "Several prompts describe one object, and correct each other"], ["each", "each its own", "Every prompt is an object of its own; all are united in the mask of the class"]],
     onchange: (value) => settings.set("unite", value === "one"),
   });
+  const sign = choice({
+    name: "What a click means", value: prompting.takesAway ? "off" : "on",
+    choices: [["on", "+ add", "Clicks and strokes are on the object"], ["off", "– remove", "Clicks and strokes are off the object, as with the right button"]],
+    onchange: (value) => prompting.takeAway(value === "off"),
+  });
+  prompting.addEventListener("change", () => sign.set(prompting.takesAway ? "off" : "on"));
   const prompter = prompterPart(app, prompting);
   const hint = h("p", { class: "hint" });
+  // The prompter's state has words of any length: last, so that nothing moves under the pointer.
   const parts = {
-    prompter, unite: unite.element, threshold: threshold.element,
-    size: size.element, over: group("Replaces", over.element), hint,
+    sign: sign.element, unite: unite.element, threshold: threshold.element,
+    size: size.element, over: group("Replaces", over.element), prompter, hint,
   };
+  parts.sign.classList.add("for-fingers");
   byId("options").append(...Object.values(parts));
   settings.addEventListener("change", (event) => {
     const { name, value } = /** @type {CustomEvent} */ (event).detail;
@@ -92,6 +100,7 @@ function buildOptions(app, prompting) {
   return (tool) => {
     const prompts = PROMPTS.has(tool);
     for (const part of [parts.prompter, parts.unite, parts.threshold]) part.hidden = !prompts;
+    parts.sign.hidden = !prompts || tool === "box";
     parts.size.hidden = !SIZED.has(tool) && tool !== "scribble";
     parts.over.hidden = prompts || tool === "pan" || tool === "eraser";
     hint.textContent = TOOLS.find(([name]) => name === tool)?.[2] ?? "";

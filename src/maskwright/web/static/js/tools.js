@@ -10,6 +10,7 @@
  *   readonly usesPressure: boolean, readonly scale: number,
  *   draft(draft: import("./marks.js").Draft | null): void, emit(name: string, detail: object): void,
  *   edited(what: string, pixels: number, final: boolean): void, refused(label: number): boolean,
+ *   fill(x: number, y: number, label: number): void,
  *   hit(spot: Spot): import("./marks.js").MarkName | null, pan(dx: number, dy: number): void,
  * }} Bench  scale: screen pixels an image pixel; refused: says so where a class is locked
  * @typedef {{
@@ -19,7 +20,6 @@
  * }} Tool  flush: once a frame; toggles: the keyboard's first press begins, the second ends
  */
 import { dabAt, pressed, strokeSpans } from "./brush.js";
-import { fill } from "./commands.js";
 import { permissions } from "./compose.js";
 import { polygonSpans } from "./polygon.js";
 
@@ -45,7 +45,7 @@ export const TOOLS = {
       const [x, y] = [Math.floor(at.x), Math.floor(at.y)];
       if (x < 0 || y < 0 || x >= plane.width || y >= plane.height || bench.refused(label)) return;
       if (bench.refused(plane.data[y * plane.width + x])) return;
-      bench.edited("fill", fill(bench.history, bench.rules, x, y, label, bench.over), true);
+      bench.fill(x, y, label);
     },
   }),
 };

@@ -1,0 +1,1 @@
+"""A run over HTTP: image in, mask out."""
