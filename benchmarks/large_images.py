@@ -33,7 +33,7 @@ from safetensors.torch import save_file
 import maskwright
 from maskwright.data.dataset import Dataset
 from maskwright.infer.predictor import Predictor
-from maskwright.infer.segment import How, Segmenter, segment_file
+from maskwright.infer.segmenting.segment import How, Segmenter, segment_file
 from maskwright.losses import outputs_for
 from maskwright.metrics.counts import confusion, mean_iou
 from maskwright.models import build

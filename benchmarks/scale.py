@@ -26,8 +26,8 @@ import maskwright
 from maskwright.data.dataset import Dataset, Sample
 from maskwright.imageio import write_image, write_mask
 from maskwright.infer.backends import BACKENDS
-from maskwright.infer.segment import How
-from maskwright.infer.working import Model
+from maskwright.infer.predicting.working import Model
+from maskwright.infer.segmenting.segment import How
 from maskwright.run import Run
 from maskwright.types import InputError
 

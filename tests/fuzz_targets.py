@@ -107,7 +107,7 @@ def make_tiffs(folder: Path) -> None:
 
 def read_tiff(folder: Path) -> None:
     """The reader of rows."""
-    from maskwright.infer.windows import is_large_tiff, open_tiff
+    from maskwright.infer.segmenting.windows import is_large_tiff, open_tiff
 
     for path in folder.iterdir():
         is_large_tiff(path)
@@ -259,7 +259,7 @@ def make_archive(folder: Path) -> None:
 
 def read_archive(folder: Path) -> None:
     """As `predict` reads it."""
-    from maskwright.infer.archives import list_archive, read_member
+    from maskwright.infer.predicting.archives import list_archive, read_member
 
     path = folder / "photos.zip"
 

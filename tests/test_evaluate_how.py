@@ -14,7 +14,7 @@ import maskwright
 from maskwright.data.dataset import Dataset
 from maskwright.files import read_json
 from maskwright.infer.predictor import Predictor
-from maskwright.infer.segment import How, Segmenter
+from maskwright.infer.segmenting.segment import How, Segmenter
 from maskwright.metrics.counts import confusion
 from maskwright.run import Run
 from maskwright.types import InputError

@@ -20,11 +20,11 @@ from maskwright.data.dataset import Dataset
 from maskwright.data.doors import Shares
 from maskwright.data.formats.listing import Options
 from maskwright.imageio import decode_plane, write_image
-from maskwright.infer.outputs import EACH, GATHERED, check_outputs, each_of
-from maskwright.infer.outputs.answer import Answer, Gathering, Row, count_pixels
-from maskwright.infer.outputs.polygons import geojson_of, pieces
-from maskwright.infer.outputs.tables import areas_of, start_lengths
-from maskwright.infer.results import row_of
+from maskwright.infer.predicting.outputs import EACH, GATHERED, check_outputs, each_of
+from maskwright.infer.predicting.outputs.answer import Answer, Gathering, Row, count_pixels
+from maskwright.infer.predicting.outputs.polygons import geojson_of, pieces
+from maskwright.infer.predicting.outputs.tables import areas_of, start_lengths
+from maskwright.infer.predicting.results import row_of
 from maskwright.run import read_csv
 from maskwright.types import Classes, InputError, Mask
 

@@ -25,11 +25,12 @@ import maskwright
 from maskwright.cli import main
 from maskwright.files import explained, write_bytes
 from maskwright.imageio import decode_plane, encode_image, read_image, read_mask, write_image
-from maskwright.infer import results, segment, sources
-from maskwright.infer.outputs import EACH
-from maskwright.infer.predict import predict, predict_image
+from maskwright.infer.predicting import results, sources
+from maskwright.infer.predicting.outputs import EACH
+from maskwright.infer.predicting.predict import predict, predict_image
 from maskwright.infer.predictor import Predictor
-from maskwright.infer.segment import How
+from maskwright.infer.segmenting import segment
+from maskwright.infer.segmenting.segment import How
 from maskwright.run import Run, read_csv
 from maskwright.types import InputError, TargetError
 

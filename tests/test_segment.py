@@ -16,8 +16,8 @@ from test_predictor import THREE, make_run
 
 from maskwright.imageio import read_image, read_mask, read_plane, write_image
 from maskwright.infer.predictor import Predictor, first_maximum
-from maskwright.infer.segment import How, Segmenter, by_parts, parse_tiles, segment_file, write_bands
-from maskwright.infer.thumbnail import Thumbnail
+from maskwright.infer.segmenting.segment import How, Segmenter, by_parts, parse_tiles, segment_file, write_bands
+from maskwright.infer.segmenting.thumbnail import Thumbnail
 from maskwright.types import Classes, Image, InputError
 
 WORKING = (32, 48)  # of `make_run`

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -21,6 +22,8 @@ from test_predictor import make_run
 from maskwright.imageio import decode_plane, encode_image
 from maskwright.infer.predictor import Predictor
 from maskwright.run import Run
+from maskwright.serving.serve import bind
+from maskwright.web.serve import bind as bind_label
 
 NAME = Path("answer")
 SLOW = [sys.executable, "served.py", "0.4"]
@@ -127,3 +130,12 @@ def test_the_token_may_come_from_the_environment(cli: Cli, run: Run, monkeypatch
     assert code == 2
     assert "8 letters" in err
     assert os.environ["MASKWRIGHT_TOKEN"] == "short"
+
+
+@pytest.mark.parametrize("listener", [lambda: bind("127.0.0.1", 0), lambda: bind_label([0])], ids=["serve", "label"])
+def test_answers_do_not_wait_for_an_acknowledgement(listener: Callable[[], socket.socket]) -> None:
+    """Else a small answer takes 40 ms longer: asyncio looks at what the accepted socket says it is."""
+    with listener() as server, socket.create_connection(server.getsockname()):
+        accepted, _ = server.accept()
+        with accepted:
+            assert accepted.proto == socket.IPPROTO_TCP

@@ -10,8 +10,8 @@ import pytest
 from drawing import photo
 
 from maskwright.imageio import encode_image, write_image
-from maskwright.infer import archives
-from maskwright.infer.sources import Clip, Photo, find_sources
+from maskwright.infer.predicting import archives
+from maskwright.infer.predicting.sources import Clip, Photo, find_sources
 from maskwright.types import InputError
 
 PNG = encode_image(photo(), ".png")

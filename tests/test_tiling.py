@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from run_folders import make_run
 
 from maskwright.geometry import Letterbox
-from maskwright.infer.tiling import Axis, Grid, Scores, blended, photo_hw, tile_of, usual_hw
+from maskwright.infer.segmenting.tiling import Axis, Grid, Scores, blended, photo_hw, tile_of, usual_hw
 from maskwright.run import write_csv
 
 SIDES = st.integers(1, 90)

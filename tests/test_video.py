@@ -14,10 +14,10 @@ from test_predictor import make_run
 
 import maskwright
 from maskwright.imageio import read_image, read_plane
-from maskwright.infer import video
-from maskwright.infer.predict import predict, predict_image
+from maskwright.infer.predicting import video
+from maskwright.infer.predicting.predict import predict, predict_image
+from maskwright.infer.predicting.video import count_frames, film, footage
 from maskwright.infer.predictor import Predictor
-from maskwright.infer.video import count_frames, film, footage
 from maskwright.run import Run
 from maskwright.types import Image, InputError, TargetError
 

@@ -13,7 +13,7 @@ from drawing import photo
 from PIL import Image as PILImage
 
 from maskwright.imageio import read_image
-from maskwright.infer.windows import ArrayRows, Rows, is_large_tiff, open_tiff
+from maskwright.infer.segmenting.windows import ArrayRows, Rows, is_large_tiff, open_tiff
 from maskwright.types import Image, InputError
 
 PICTURE = photo((101, 130))

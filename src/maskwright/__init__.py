@@ -31,11 +31,11 @@ if TYPE_CHECKING:
     from maskwright.data.splits.holdout import SplitRule, read_ids
     from maskwright.data.splits.resplit import SplitResult, split_dataset, undo_split
     from maskwright.infer.exporting.export import Exported, export
-    from maskwright.infer.outputs.polygons import geojson_of
-    from maskwright.infer.outputs.tables import areas_of
-    from maskwright.infer.predict import Predicted, predict, predict_image
+    from maskwright.infer.predicting.outputs.polygons import geojson_of
+    from maskwright.infer.predicting.outputs.tables import areas_of
+    from maskwright.infer.predicting.predict import Predicted, predict, predict_image
     from maskwright.infer.predictor import Predictor
-    from maskwright.infer.segment import How, Segmenter, parse_tiles
+    from maskwright.infer.segmenting.segment import How, Segmenter, parse_tiles
     from maskwright.models.budget import survey_models
     from maskwright.prompt import PROMPTERS, load_prompter
     from maskwright.prompt.clicking.clicks import clicks

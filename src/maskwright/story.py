@@ -14,7 +14,7 @@ from maskwright.data.doors import Shares
 from maskwright.data.drops.raindrops import DropStyle
 from maskwright.data.drops.synth import demo_photos, synth_raindrops
 from maskwright.files import require_free
-from maskwright.infer.predict import predict
+from maskwright.infer.predicting.predict import predict
 from maskwright.reporting.page import report
 from maskwright.scoring.evaluating.score import evaluate
 from maskwright.training.fit import train

@@ -69,7 +69,9 @@ def bind(host: str, port: int) -> socket.socket:
     """A listening socket; `port` 0 is any free one. Raises TargetError where it cannot be had."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family, backlog=1024)
+        listener = socket.create_server((host, port), family=family, backlog=1024)
+        # asyncio answers without delay only on sockets that say TCP; otherwise every answer waits 40 ms for an ACK.
+        return socket.socket(fileno=listener.detach())
     except (OSError, UnicodeError) as error:
         raise TargetError(
             f"Port {port} of {host} cannot be had ({error}); choose others with --host, --port."

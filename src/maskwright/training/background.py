@@ -29,8 +29,8 @@ from maskwright.types import InputError
 PATIENCE_SECONDS = 120.0  # a stopped training finishes its batch, writes its weights and its report
 LINES = 30
 CHILD = (
-    "from maskwright.training.background import end_with_parent; end_with_parent(); "
-    "from maskwright.cli import main; main()"
+    "from maskwright.training.background import end_with_parent, go_on; end_with_parent(); "
+    "from maskwright.cli import main; import maskwright.training.fit; go_on(); main()"
 )
 IDLE: dict[str, Any] = {
     "state": "idle", "epoch": 0, "epochs": None, "share": 0.0, "score": None, "message": "", "run": None, "log": [],
@@ -231,6 +231,15 @@ def told(path: Path) -> str:
     return ""
 
 
+_asked_to_end = threading.Event()
+
+
+def go_on() -> None:
+    """In the child, once everything is imported: an interrupt that came in the middle of an import may be lost."""
+    if _asked_to_end.is_set():
+        raise SystemExit(130)
+
+
 def end_with_parent() -> None:
     """In the child: when standard input ends, because the parent closes it or is gone in any way, stop as by Ctrl-C.
 
@@ -243,6 +252,7 @@ def end_with_parent() -> None:
         with suppress(OSError):
             while os.read(0, 1):
                 pass
+        _asked_to_end.set()
         _thread.interrupt_main()
         time.sleep(PATIENCE_SECONDS)
         os._exit(1)

@@ -17,7 +17,7 @@ from maskwright.data.dataset import Dataset
 from maskwright.data.loader import plain_batches, training_batches
 from maskwright.data.pairs import open_samples, remove_stale_caches
 from maskwright.data.splits.split import split_hash, with_fold
-from maskwright.infer.tiling import usual_hw
+from maskwright.infer.segmenting.tiling import usual_hw
 from maskwright.losses import build_loss, describe
 from maskwright.models import initialise, parameter_count
 from maskwright.run import Run, now

@@ -70,7 +70,8 @@ def serve(
 def bind(ports: Sequence[int]) -> socket.socket:
     """A listening socket on the first of the ports that is free, on this machine only; raises TargetError."""
     for port in ports:
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        # asyncio answers without delay only on sockets that say TCP; otherwise every answer waits 40 ms for an ACK.
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         if sys.platform != "win32":
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -112,7 +112,7 @@ def export(
         about={"precision": precision, **about(run, weights, predictor.temperature)},
         canvases=on_canvases(chosen.calibration, predictor) if precision == "int8" else (),
     )
-    limit = LIMITS[precision] if max_loss is None else Limit(agreement=0.0, lost=max_loss)
+    limit = LIMITS[precision] if max_loss is None else loss_limit(max_loss, chosen)
     with replaced(folder) as stage:
         path = stage / target.file
         target.build(parts, precision, path)
@@ -131,6 +131,13 @@ REMEDIES = {
     "bf16": "take --precision fp32",
     "int8": "calibrate on more photos with --calibrate, take --precision fp32, or allow more with --max-loss",
 }
+
+
+def loss_limit(max_loss: float, chosen: Chosen) -> Limit:
+    """Only the mean IoU lost counts; raises InputError where no photo has a mask to measure it by."""
+    if not any(photo.labelled for photo in chosen.compared):
+        raise InputError("--max-loss needs photos with masks to measure it by; leave it out, or compare on a data set.")
+    return Limit(agreement=0.0, lost=max_loss)
 
 
 def require_target(to: str, precision: str) -> Target:

@@ -12,9 +12,9 @@ from maskwright.data.dataset import Dataset, Sample
 from maskwright.data.jobs import Workers, remembered
 from maskwright.data.splits.split import with_fold
 from maskwright.files import JOURNAL, content_hash, explained
+from maskwright.infer.predicting.working import Model
 from maskwright.infer.predictor import Predictor
-from maskwright.infer.segment import How, Segmenter
-from maskwright.infer.working import Model
+from maskwright.infer.segmenting.segment import How, Segmenter
 from maskwright.metrics.counts import Confusion
 from maskwright.metrics.units import choose_units
 from maskwright.run import Run, environment, is_run, now, write_counts, write_csv, write_scores

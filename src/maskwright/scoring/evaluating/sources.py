@@ -16,10 +16,10 @@ from maskwright.data.dataset import Dataset, Sample
 from maskwright.data.engines import on_device
 from maskwright.data.jobs import Workers, pooled
 from maskwright.files import explained
+from maskwright.infer.predicting.working import Model
 from maskwright.infer.predictor import first_maximum
-from maskwright.infer.segment import How, Segmenter
+from maskwright.infer.segmenting.segment import How, Segmenter
 from maskwright.infer.temper import weights_hash
-from maskwright.infer.working import Model
 from maskwright.run import Run
 from maskwright.scoring.evaluating.observe import Observed, Observer, Probabilities
 from maskwright.scoring.evaluating.predictions import find_predictions, read_prediction

@@ -12,7 +12,7 @@ import numpy as np
 
 from maskwright.console import track
 from maskwright.files import write_through
-from maskwright.infer.outputs.answer import Gathering, Row, count_pixels
+from maskwright.infer.predicting.outputs.answer import Gathering, Row, count_pixels
 from maskwright.types import Classes, Mask
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # a zip file's earliest: the same predictions give the same bytes

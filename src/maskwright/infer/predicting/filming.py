@@ -10,13 +10,13 @@ from itertools import islice
 from typing import Any
 
 from maskwright.imageio import colourise, overlay
-from maskwright.infer.outputs.answer import Answer, Row
+from maskwright.infer.predicting.outputs.answer import Answer, Row
+from maskwright.infer.predicting.results import row_of
+from maskwright.infer.predicting.sources import Clip
+from maskwright.infer.predicting.video import SUFFIX, Footage, film, footage
+from maskwright.infer.predicting.working import Task, Value
 from maskwright.infer.predictor import first_maximum
-from maskwright.infer.results import row_of
-from maskwright.infer.segment import Segmenter
-from maskwright.infer.sources import Clip
-from maskwright.infer.video import SUFFIX, Footage, film, footage
-from maskwright.infer.working import Task, Value
+from maskwright.infer.segmenting.segment import Segmenter
 from maskwright.types import Image
 
 FILMS: dict[str, Callable[[Answer], Image]] = {

@@ -13,8 +13,8 @@ from pathlib import Path
 from maskwright.console import Skipped
 from maskwright.files import content_hash, list_files, read_bytes, stem_of
 from maskwright.imageio import IMAGE_SUFFIXES, decode_image
-from maskwright.infer.archives import MOST_BYTES, list_archive, member_state, place_of, read_member
-from maskwright.infer.segment import by_parts
+from maskwright.infer.predicting.archives import MOST_BYTES, list_archive, member_state, place_of, read_member
+from maskwright.infer.segmenting.segment import by_parts
 from maskwright.types import Image, InputError
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".3gp"})

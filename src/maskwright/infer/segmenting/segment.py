@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from maskwright.files import explained, write_through
 from maskwright.imageio import read_image, write_image
 from maskwright.infer.predictor import Predictor, first_maximum
+from maskwright.infer.segmenting.thumbnail import Thumbnail
+from maskwright.infer.segmenting.tiling import Block, Grid, blended, photo_hw, tile_of
+from maskwright.infer.segmenting.tta import mean_scores
+from maskwright.infer.segmenting.windows import ArrayRows, Rows, is_large_tiff, open_tiff
 from maskwright.infer.temper import tempered
-from maskwright.infer.thumbnail import Thumbnail
-from maskwright.infer.tiling import Block, Grid, blended, photo_hw, tile_of
-from maskwright.infer.tta import mean_scores
-from maskwright.infer.windows import ArrayRows, Rows, is_large_tiff, open_tiff
 from maskwright.png import encode_bands
 from maskwright.types import Classes, Image, InputError, Mask
 

@@ -9,8 +9,8 @@ import msgspec
 
 from maskwright.console import track
 from maskwright.files import write_through
-from maskwright.infer.outputs.answer import Gathering
-from maskwright.infer.outputs.polygons import Piece, pieces
+from maskwright.infer.predicting.outputs.answer import Gathering
+from maskwright.infer.predicting.outputs.polygons import Piece, pieces
 from maskwright.types import Classes
 
 

@@ -11,15 +11,15 @@ from typing import Any
 from maskwright.console import Skipped
 from maskwright.data.jobs import Workers, remembered
 from maskwright.imageio import IMAGE_SUFFIXES, encode_image, read_mask
-from maskwright.infer.outputs import DEFAULT, DEFAULT_OF_CLIPS, EACH, GATHERED, check_outputs, each_of
-from maskwright.infer.outputs.answer import Gathering, Row
-from maskwright.infer.predicting import PredictAll
-from maskwright.infer.results import Results
-from maskwright.infer.segment import How
-from maskwright.infer.sources import VIDEO_SUFFIXES, Given, Photo, Source, find_sources
+from maskwright.infer.predicting.everything import PredictAll
+from maskwright.infer.predicting.outputs import DEFAULT, DEFAULT_OF_CLIPS, EACH, GATHERED, check_outputs, each_of
+from maskwright.infer.predicting.outputs.answer import Gathering, Row
+from maskwright.infer.predicting.results import Results
+from maskwright.infer.predicting.sources import VIDEO_SUFFIXES, Given, Photo, Source, find_sources
+from maskwright.infer.predicting.video import grab
+from maskwright.infer.predicting.working import Model, Task, answer_to
+from maskwright.infer.segmenting.segment import How
 from maskwright.infer.temper import temperature_of, weights_hash
-from maskwright.infer.video import grab
-from maskwright.infer.working import Model, Task, answer_to
 from maskwright.run import Run
 from maskwright.types import InputError, Mask, TargetError, unknown_name
 

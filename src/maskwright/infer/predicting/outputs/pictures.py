@@ -8,7 +8,7 @@ import numpy as np
 
 from maskwright.imageio import colourise, encode_image, encode_mask
 from maskwright.imageio import overlay as laid_over
-from maskwright.infer.outputs.answer import Answer
+from maskwright.infer.predicting.outputs.answer import Answer
 
 
 def ids(answer: Answer) -> bytes:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from maskwright.files import JOURNAL, explained, read_json, write_bytes, write_json
-from maskwright.infer.outputs import EACH
-from maskwright.infer.outputs.answer import Answer, Row, count_pixels
+from maskwright.infer.predicting.outputs import EACH
+from maskwright.infer.predicting.outputs.answer import Answer, Row, count_pixels
 from maskwright.types import TargetError
 
 FACTS = "predict.json"

@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from maskwright.console import Skipped
-from maskwright.infer.outputs import EACH
-from maskwright.infer.outputs.answer import Answer, Row
+from maskwright.infer.predicting.outputs import EACH
+from maskwright.infer.predicting.outputs.answer import Answer, Row
+from maskwright.infer.predicting.results import Results
+from maskwright.infer.predicting.sources import Clip, Photo, Source
 from maskwright.infer.predictor import Predictor, first_maximum
-from maskwright.infer.results import Results
-from maskwright.infer.segment import How, Segmenter, segment_file
-from maskwright.infer.sources import Clip, Photo, Source
+from maskwright.infer.segmenting.segment import How, Segmenter, segment_file
 from maskwright.types import Image, InputError, TargetError
 
 T = TypeVar("T")

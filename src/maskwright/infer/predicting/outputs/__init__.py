@@ -10,11 +10,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from maskwright.infer.outputs.answer import Answer, Gathering
-from maskwright.infer.outputs.coco import write_coco
-from maskwright.infer.outputs.pictures import colour, ids, overlay, probabilities
-from maskwright.infer.outputs.polygons import geojson, labelme
-from maskwright.infer.outputs.tables import write_areas, write_planes, write_runs
+from maskwright.infer.predicting.outputs.answer import Answer, Gathering
+from maskwright.infer.predicting.outputs.coco import write_coco
+from maskwright.infer.predicting.outputs.pictures import colour, ids, overlay, probabilities
+from maskwright.infer.predicting.outputs.polygons import geojson, labelme
+from maskwright.infer.predicting.outputs.tables import write_areas, write_planes, write_runs
 from maskwright.types import InputError, unknown_name
 
 

@@ -8,10 +8,10 @@ from functools import lru_cache
 
 from maskwright.console import Skipped, progress_bar
 from maskwright.data.jobs import Workers, pooled
-from maskwright.infer.filming import predict_clip
-from maskwright.infer.segment import Segmenter
-from maskwright.infer.sources import Clip, Photo, Source
-from maskwright.infer.working import Model, Task, Value, answer_to, predict_parts, predict_photos, value_of
+from maskwright.infer.predicting.filming import predict_clip
+from maskwright.infer.predicting.sources import Clip, Photo, Source
+from maskwright.infer.predicting.working import Model, Task, Value, answer_to, predict_parts, predict_photos, value_of
+from maskwright.infer.segmenting.segment import Segmenter
 from maskwright.run import Run
 from maskwright.types import InputError, TargetError
 

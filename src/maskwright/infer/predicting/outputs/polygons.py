@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskwright.imageio import encode_image
-from maskwright.infer.outputs.answer import Answer, count_pixels
+from maskwright.infer.predicting.outputs.answer import Answer, count_pixels
 from maskwright.types import Classes, Mask
 
 Ring = NDArray[np.int32]
