@@ -68,7 +68,7 @@ PAINTED = """() => {
 }"""
 ENDED = '["empty", "failed"].includes(maskwright.prompting.session.state)'
 SETTLED = 'maskwright.prompting.session.state !== "asking"'
-# From the pointer's press to the second frame after the answer is in the picture.
+# From the pointer's press until the frame that shows the answer is painted: a message comes after a frame's painting.
 WATCH = """() => {
   window.waits = [];
   let pressed = 0;
@@ -78,7 +78,9 @@ WATCH = """() => {
     const fits = maskwright.prompting.session.state === "answered" && pressed;
     if (preview && fits) {
       const began = pressed; pressed = 0;
-      requestAnimationFrame(() => requestAnimationFrame(() => window.waits.push(performance.now() - began)));
+      const painted = new MessageChannel();
+      painted.port1.onmessage = () => window.waits.push(performance.now() - began);
+      requestAnimationFrame(() => painted.port2.postMessage(0));
     }
   })(maskwright.prompting.painter.constructor.prototype.setPreview);
 }"""

@@ -24,7 +24,7 @@ def exports_section(run: Run) -> list[dict[str, Any]]:
                 "worst": f"{100 * min(test['agreement'] for test in parity['tests'].values()):.2f} %",
                 "photos": found["photos"],
                 "mean_iou": score_text(parity["mean_iou"]),
-                "points": "not measured" if lost is None else f"{-100 * lost:+.2f}",
+                "points": "not measured" if lost is None else f"{-100 * lost:+z.2f}",
                 "time": found["time"],
             }
         )
