@@ -63,7 +63,7 @@ def lines_of(result: maskwright.Exported) -> list[str]:
     if parity.lost is not None:
         lines.append(
             f"Mean IoU {parity.mean_iou:.4f}, by the run {parity.mean_iou_run:.4f}, on {parity.labelled} labelled "
-            f"photos ({-100 * parity.lost:+.2f} points)."
+            f"photos ({-100 * parity.lost:+z.2f} points)."
         )
     if result.file.suffix == ".xml":
         lines.append("OpenVINO takes bf16 by itself where a CPU has it; set INFERENCE_PRECISION_HINT (docs/export.md).")
