@@ -28,7 +28,7 @@ demo: $(READY)
 	@$(BIN)/maskwright demo
 
 test: $(READY)
-	@$(BIN)/python -m pytest
+	@OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 SECONDS ?= 600
 SEED ?= 0
