@@ -327,6 +327,8 @@ def start(run: Run, *words: object, **more: Any) -> subprocess.Popen[bytes]:
     command = [
         sys.executable,
         "-c",
+        # A shell that starts the tests in the background lets its children ignore Ctrl-C.
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
         "from maskwright.cli import main; main()",
         "predict",
         run.path,
