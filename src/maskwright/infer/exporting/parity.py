@@ -37,6 +37,10 @@ LIMITS = {
 }
 
 
+# Where one side of a photo shrinks and the other grows, OpenCV rounds in fixed point: grey levels differ by 1.
+LEAST_OF_A_TEST = 0.995
+
+
 @dataclass
 class Count:
     """Pixels compared, and those of the same class."""
@@ -84,11 +88,12 @@ class Parity:
         return None if self.mean_iou is None or self.mean_iou_run is None else self.mean_iou_run - self.mean_iou
 
     def fault(self, limit: Limit, *, exact: bool) -> str:
-        """Why the export is refused; '' where it is not. With `exact`, every kind of test must agree."""
-        name, share = self.worst if exact else ("all", self.agreement)
-        if share < limit.agreement:
-            where = f"on {name}, " if exact else ""
-            return f"{where}it agrees with the run on {share:.3%} of the pixels, {limit.agreement:.1%} are wanted"
+        """Why the export is refused; '' where it is not. With `exact`, no kind of test may be far below the others."""
+        if self.agreement < limit.agreement:
+            return f"it agrees with the run on {self.agreement:.3%} of the pixels, {limit.agreement:.1%} are wanted"
+        name, share = self.worst
+        if exact and share < LEAST_OF_A_TEST:
+            return f"on {name}, it agrees with the run on {share:.3%} of the pixels, {LEAST_OF_A_TEST:.1%} are wanted"
         if self.lost is not None and self.lost > limit.lost:
             return f"it loses {self.lost:.4f} of mean IoU on {self.labelled} photos, {limit.lost:g} are allowed"
         return ""
