@@ -9,7 +9,7 @@ import pytest
 from browsing import CHROMIUM, QUIET
 from drawing import write_shapes
 from hypothesis import settings
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, sync_playwright
 
 from maskwright.data.dataset import Dataset
 
@@ -42,3 +42,12 @@ def browser() -> Iterator[Browser]:
         running = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
         yield running
         running.close()
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """A person's window of 1280 x 720."""
+    made = browser.new_context(viewport={"width": 1280, "height": 720})
+    made.set_default_timeout(15_000)
+    yield made
+    made.close()

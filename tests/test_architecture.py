@@ -29,7 +29,7 @@ LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
 # Parts that use the public names, and what else they may import.
 PUBLIC_ONLY: dict[str, set[str]] = {
     "cli": set(),
-    "web": set(),
+    "web": {"cache"},  # port and token of the last time
     "serving": {"imageio"},  # bytes to pixels and back
 }
 SERVERS = {"cli/label.py": "web", "cli/serve.py": "serving"}  # verbs whose function is not in the package

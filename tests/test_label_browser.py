@@ -7,7 +7,6 @@ import re
 import signal
 import threading
 import zlib
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -40,14 +39,6 @@ LOW = """
 @pytest.fixture
 def photos(tmp_path: Path) -> Dataset:
     return write_unlabelled(tmp_path / "photos", 3, hw=HW)
-
-
-@pytest.fixture
-def context(browser: Browser) -> Iterator[BrowserContext]:
-    made = browser.new_context(viewport={"width": 1280, "height": 720})
-    made.set_default_timeout(15_000)
-    yield made
-    made.close()
 
 
 def test_the_whole_story(context: BrowserContext, photos: Dataset) -> None:

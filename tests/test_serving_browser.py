@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 
@@ -32,14 +31,6 @@ DROP = """(bytes) => {
   data.items.add(new File([new Uint8Array(bytes)], "dropped.png", { type: "image/png" }));
   document.querySelector("#stage").dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true }));
 }"""
-
-
-@pytest.fixture
-def context(browser: Browser) -> Iterator[BrowserContext]:
-    made = browser.new_context(viewport={"width": 1100, "height": 700})
-    made.set_default_timeout(15_000)
-    yield made
-    made.close()
 
 
 def opened(context: BrowserContext, url: str) -> tuple[Page, list[str]]:

@@ -24,14 +24,6 @@ def photos(tmp_path: Path) -> Dataset:
 
 
 @pytest.fixture
-def context(browser: Browser) -> Iterator[BrowserContext]:
-    made = browser.new_context(viewport={"width": 1280, "height": 720})
-    made.set_default_timeout(15_000)
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def page(context: BrowserContext, photos: Dataset) -> Iterator[Page]:
     """The first image with class 1 chosen; discs of radius 6 and 12 answer clicks, boxes and strokes as they are."""
     with discs(photos) as url:

@@ -16,6 +16,7 @@ from pathlib import Path
 import uvicorn
 
 import maskwright
+from maskwright.cache import user_cache
 from maskwright.types import TargetError
 from maskwright.web.app import make_app
 
@@ -92,8 +93,7 @@ def open_browser(address: str) -> bool:
 
 
 def _memory_path(dataset: Path) -> Path:
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return home / "maskwright" / "label" / f"{hashlib.sha256(str(dataset.resolve()).encode()).hexdigest()[:16]}.json"
+    return user_cache("label") / f"{hashlib.sha256(str(dataset.resolve()).encode()).hexdigest()[:16]}.json"
 
 
 def _memory_of(dataset: Path) -> tuple[int, str] | None:
